@@ -1,0 +1,98 @@
+#include "base/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+
+#include "base/error.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+// An open file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  // Closes now; false with errno set when the system reports a late write error.
+  bool close() {
+    int fd = fd_;
+    fd_ = -1;
+    return ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void throw_io(const fs::path& path, const char* what) {
+  throw IoError("{}: {}: {}", path.string(), what, std::strerror(errno));
+}
+
+void write_all(const Descriptor& file, std::span<const std::byte> bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_io(path, "write failed");
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+}
+
+}  // namespace
+
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+  fs::path aside = path;
+  aside += ".partial-" + std::to_string(::getpid());
+  try {
+    Descriptor file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) throw_io(aside, "cannot create");
+    write_all(file, bytes, aside);
+    if (::fsync(file.get()) != 0) throw_io(aside, "fsync failed");
+    if (!file.close()) throw_io(aside, "close failed");
+    if (::rename(aside.c_str(), path.c_str()) != 0) throw_io(path, "rename into place failed");
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(aside, ignored);
+    throw;
+  }
+  sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+  write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+std::string read_file(const fs::path& path) {
+  if (!fs::exists(path)) throw MissingInputError("{}: no such file", path.string());
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (!stream || fs::is_directory(path)) throw IoError("{}: cannot be read", path.string());
+  return std::move(text).str();
+}
+
+void make_directories(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw IoError("{}: cannot create the directory: {}", path.string(), error.message());
+}
+
+void sync_directory(const fs::path& directory) {
+  Descriptor handle(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (handle.get() < 0) throw_io(directory, "cannot open the directory");
+  if (::fsync(handle.get()) != 0) throw_io(directory, "fsync of the directory failed");
+}
+
+}  // namespace trireme

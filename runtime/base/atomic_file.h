@@ -1,0 +1,26 @@
+// Files that are either whole or not there: written aside, fsynced, renamed, the folder fsynced.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace trireme {
+
+// Replaces `path` by `bytes`. On any failure throws IoError (naming the path and the system's reason) and
+// leaves what was there before; nothing half-written stays behind.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+// The whole file. Throws MissingInputError when there is none, IoError when it cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
+// mkdir -p. Throws IoError.
+void make_directories(const std::filesystem::path& path);
+
+// Makes a rename or removal inside `directory` durable. Throws IoError.
+void sync_directory(const std::filesystem::path& directory);
+
+}  // namespace trireme

@@ -1,0 +1,30 @@
+// SHA-256 (FIPS 180-4) by OpenSSL.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace trireme {
+
+// Incremental hash: update any number of times, then hex() once.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(Sha256&&) noexcept;
+  Sha256& operator=(Sha256&&) noexcept;
+
+  void update(std::span<const std::byte> bytes);
+  // 64 lower-case hexadecimal digits; the object is spent afterwards.
+  std::string hex();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+std::string sha256_hex(std::span<const std::byte> bytes);
+
+}  // namespace trireme

@@ -1,0 +1,44 @@
+// Binds a planned graph to a backend and arenas, and steps it. A step allocates nothing.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/range.h"
+#include "exec/arenas.h"
+#include "exec/program.h"
+
+namespace trireme {
+
+class Executor {
+ public:
+  // Told that gradients [begin, end) of the gradient arena are final; ranges come in arena order, without gaps,
+  // and the last one ends at layout.gradient_elements (statistics included).
+  using RangeReady = std::function<void(Range)>;
+
+  // `workspace` may be shared by executors that never run at the same time; it must hold program.plan.bytes.
+  // `backend`, `arenas` and `workspace` outlive the executor.
+  Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace);
+
+  // Runs the program once. `inputs` are the addresses of the graph's inputs in the order of graph.inputs.
+  void step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready = {});
+
+  // Address of a value after step(), e.g. of a result. Valid until the next step.
+  const void* address(ValueId value) const;
+  const Program& program() const { return program_; }
+
+ private:
+  struct Bound {
+    Kernel kernel;
+    Range ready;  // range of the gradient arena that is final after this node; empty for most
+  };
+  Program program_;
+  std::vector<void*> addresses_;
+  std::vector<Bound> nodes_;
+  size_t gradient_elements_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,120 @@
+// The op table: one row per op, from which arity, shapes, FLOPs, gradients, the reference kernel, the
+// finite-difference test, the reference-equals-backend test and the documentation come. A row is made by the op's
+// own file (ops/NAME.cpp), which also holds its backward op.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace trireme {
+
+// What changes from step to step and is not a tensor.
+struct StepScalars {
+  uint64_t seed = 0;            // run.seed
+  int64_t step = 0;             // counted from 0 over the whole run
+  int64_t first_sample = 0;     // position of this rank's first sample in the step's global batch
+  double sample_weight = 1.0;   // a sample's share in the mean: 1 / global batch
+};
+
+// A kernel call: addresses of inputs (null where absent) and outputs, the node and the types.
+struct KernelCall {
+  const Graph& graph;
+  const Node& node;
+  std::span<const void* const> inputs;
+  std::span<void* const> outputs;
+  const StepScalars& scalars;
+
+  const Shape& input_shape(size_t i) const { return graph.shape(node.inputs[i]); }
+  const Shape& output_shape(size_t i) const { return graph.shape(node.outputs[i]); }
+  bool has_input(size_t i) const { return i < node.inputs.size() && node.inputs[i] != no_id; }
+  template <class T>
+  const T* input(size_t i) const { return static_cast<const T*>(inputs[i]); }
+  template <class T>
+  T* output(size_t i) const { return static_cast<T*>(outputs[i]); }
+};
+
+using ReferenceKernel = void (*)(const KernelCall&);
+
+struct AttributeRule {
+  std::string name;
+  Attribute default_value;
+  std::string doc;
+};
+
+// Appends nodes to a graph, filling defaults and deriving output types from the table. Also the hand that
+// gradient rules write with.
+class GraphWriter {
+ public:
+  GraphWriter(Graph& graph, std::string origin) : graph_(graph), origin_(std::move(origin)) {}
+
+  // Appends a node; its outputs are activations named "<origin>.<op>" with types by the op's shape rule.
+  std::vector<ValueId> add(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
+  // The same for ops of one output.
+  ValueId add_one(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
+  Graph& graph() { return graph_; }
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
+  const std::string& origin() const { return origin_; }
+
+ private:
+  Graph& graph_;
+  std::string origin_;
+};
+
+// Inputs for tests: one call of the op. float inputs are drawn at random unless `labels` marks a class-index input.
+struct OpSample {
+  std::vector<Shape> inputs;      // an absent optional input has rank 0 and is listed in `absent`
+  Attributes attributes;
+  std::vector<size_t> absent;
+  std::vector<size_t> labels;     // inputs that are int32 class indices below `classes`
+  int64_t classes = 0;
+};
+
+// types of present inputs (absent ones are nullopt) and complete attributes -> types of the outputs.
+// Throws GraphError without origin; GraphWriter and verify add it.
+using ShapeRule = std::vector<TensorType> (*)(std::span<const std::optional<TensorType>> inputs,
+                                              const Attributes& attributes);
+// Floating-point operations of one call (a fused multiply-add counts two).
+using FlopRule = double (*)(const Graph& graph, const Node& node);
+// Gradients of the outputs (no_id where nothing flows) -> gradients of the inputs (no_id where none is defined).
+using GradientRule = std::vector<ValueId> (*)(GraphWriter& writer, const Node& node,
+                                              std::span<const ValueId> output_gradients);
+
+// Output `output` is a statistic; `state_input` is the input whose running mean it updates, or -1 for none.
+struct StatisticOutput {
+  size_t output;
+  int state_input;
+};
+
+struct Op {
+  std::string name;
+  std::string doc;                      // one line: what it computes, shapes
+  size_t required_inputs = 1;           // further inputs up to max_inputs are optional (no_id)
+  size_t max_inputs = 1;
+  size_t outputs = 1;
+  std::vector<AttributeRule> attributes;
+  ShapeRule shape = nullptr;
+  FlopRule flops = nullptr;
+  GradientRule gradient = nullptr;      // null: not differentiable (backward ops, metrics)
+  ReferenceKernel reference_float = nullptr;
+  ReferenceKernel reference_double = nullptr;
+  // Outputs that are statistics: written as this rank's share of a sum over ranks (scaled by sample_weight).
+  std::vector<StatisticOutput> statistic_outputs;
+  // Inputs that the gradient test perturbs; empty: all floating-point inputs.
+  std::vector<size_t> differentiable_inputs;
+  std::vector<OpSample> samples;        // at least one
+};
+
+// The table, in the order of registration in ops/table.cpp. A plain function-local constant.
+const std::vector<Op>& op_table();
+// Throws GraphError naming the nearest known op.
+const Op& find_op(std::string_view name);
+
+}  // namespace trireme

@@ -1,0 +1,43 @@
+// The seam between a model's step and how ranks share what was learned. A strategy is given the arenas once; the
+// executor tells it `range ready` as soon as a range of gradients is final, in arena order; at the end of the step
+// it answers when the parameters are ready to use; it names its state for checkpoints. Nothing above it knows how
+// many ranks there are, nothing below it knows what a layer is.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/range.h"
+#include "exec/arenas.h"
+
+namespace trireme {
+
+// A named part of the state that a checkpoint must hold, as a range-like view of float32 memory: one entry per
+// optimizer slot, laid out like the parameter arena.
+struct StateSlot {
+  std::string name;         // "momentum", "first_moment", ...
+  std::span<float> values;  // parameter_elements long
+};
+
+struct StepReport {
+  double exchange_seconds = 0;  // spent waiting for other ranks in this step
+  double update_seconds = 0;    // spent in the update rule
+  double gradient_norm = 0;     // global L2 norm before clipping; 0 when clipping is off
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  virtual std::string name() const = 0;
+  // A step begins: nothing of the gradient arena is ready.
+  virtual void begin_step(int64_t step, double learning_rate) = 0;
+  // Gradients [begin, end) hold this rank's share of the global mean; statistics follow behind the gradients.
+  virtual void range_ready(Range range) = 0;
+  // Returns when parameters, state and statistics are those of the whole group.
+  virtual StepReport finish_step() = 0;
+  virtual std::vector<StateSlot> state_slots() = 0;
+};
+
+}  // namespace trireme
