@@ -41,12 +41,20 @@ enum class Role : uint8_t {
 
 std::string_view name_of(Role role);
 
+// How a parameter or state starts: drawn from the stream (seed, initialize, hash of its name).
+struct Initializer {
+  enum class Kind : uint8_t { constant, uniform, normal } kind = Kind::constant;
+  double scale = 0;  // the constant; the bound of uniform [-scale, scale); the standard deviation of normal
+  bool operator==(const Initializer&) const = default;
+};
+
 struct Value {
   std::string name;
   TensorType type;
   Role role = Role::activation;
   NodeId producer = no_id;  // no_id for inputs, parameters and states
   ValueId of = no_id;       // gradient: its parameter; statistic: its state or no_id
+  Initializer initializer;  // parameter, state
 };
 
 using Attribute = std::variant<int64_t, double>;
@@ -90,6 +98,8 @@ struct Graph {
 
   ValueId add_value(std::string value_name, TensorType type, Role role, ValueId of = no_id);
   ValueId add_input(std::string value_name, TensorType type);
+  ValueId add_parameter(std::string value_name, Shape shape, Initializer initializer);
+  ValueId add_state(std::string value_name, Shape shape, Initializer initializer);
 };
 
 // Number of elements over all values of `role`.

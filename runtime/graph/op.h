@@ -77,15 +77,15 @@ struct OpSample {
   int64_t classes = 0;
 };
 
-// types of present inputs (absent ones are nullopt) and complete attributes -> types of the outputs.
-// Throws GraphError without origin; GraphWriter and verify add it.
+// types of present inputs (absent ones are nullopt) and complete attributes -> types of the outputs, whose number
+// may depend on the attributes (a bias gradient). Only output 0 carries a gradient. Throws GraphError without origin; GraphWriter and verify add it.
 using ShapeRule = std::vector<TensorType> (*)(std::span<const std::optional<TensorType>> inputs,
                                               const Attributes& attributes);
 // Floating-point operations of one call (a fused multiply-add counts two).
 using FlopRule = double (*)(const Graph& graph, const Node& node);
-// Gradients of the outputs (no_id where nothing flows) -> gradients of the inputs (no_id where none is defined).
-using GradientRule = std::vector<ValueId> (*)(GraphWriter& writer, const Node& node,
-                                              std::span<const ValueId> output_gradients);
+// Gradient of output 0 (no_id for a loss, whose own gradient is 1) -> gradients of the inputs (no_id where none is
+// defined). Takes the node by value: writing appends to the graph's nodes.
+using GradientRule = std::vector<ValueId> (*)(GraphWriter& writer, Node node, ValueId output_gradient);
 
 // Output `output` is a statistic; `state_input` is the input whose running mean it updates, or -1 for none.
 struct StatisticOutput {
@@ -98,7 +98,6 @@ struct Op {
   std::string doc;                      // one line: what it computes, shapes
   size_t required_inputs = 1;           // further inputs up to max_inputs are optional (no_id)
   size_t max_inputs = 1;
-  size_t outputs = 1;
   std::vector<AttributeRule> attributes;
   ShapeRule shape = nullptr;
   FlopRule flops = nullptr;
@@ -107,8 +106,9 @@ struct Op {
   ReferenceKernel reference_double = nullptr;
   // Outputs that are statistics: written as this rank's share of a sum over ranks (scaled by sample_weight).
   std::vector<StatisticOutput> statistic_outputs;
-  // Inputs that the gradient test perturbs; empty: all floating-point inputs.
-  std::vector<size_t> differentiable_inputs;
+  bool is_loss = false;       // output 0 is a scalar that training minimises
+  bool is_view = false;       // output 0 holds the same bytes as input 0 under another shape
+  int in_place_input = -1;    // output 0 may overwrite this input when nobody reads it later (elementwise ops)
   std::vector<OpSample> samples;        // at least one
 };
 
