@@ -1,0 +1,181 @@
+// The typed form of a run's TOML file: one plain struct a table, one member a key, the member initialiser its
+// default. What a key may hold and what it means to a user is declared once, in keys.cpp; types, ranges,
+// parsing, dumping and the reference all come from that declaration.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trireme {
+
+// [run]
+struct RunConfig {
+  std::string name = "run";  // also the run directory's name, runs/<name>
+  int64_t seed = 1;          // >= 0
+  bool operator==(const RunConfig&) const = default;
+};
+
+// [data.transform]: applied to training samples; validation samples are only normalised
+struct TransformConfig {
+  bool normalize = true;
+  int64_t random_crop_padding = 0;  // pixels
+  bool horizontal_flip = false;
+  bool operator==(const TransformConfig&) const = default;
+};
+
+// [data]
+struct DataConfig {
+  std::string train;               // HDF5 file; "" where a job needs none
+  std::string validation;          // HDF5 file; "" for none
+  int64_t batch = 64;              // samples over all ranks
+  int64_t validation_batch = 256;  // samples per rank
+  bool shuffle = true;
+  int64_t cache_bytes = int64_t{1} << 30;
+  int64_t loader_threads = 1;
+  int64_t prefetch_batches = 4;
+  TransformConfig transform;
+  bool operator==(const DataConfig&) const = default;
+};
+
+// One [[model.layer]]. Members that the layer's kind has no use for hold their defaults.
+struct LayerConfig {
+  std::string kind;       // linear convolution batch_norm relu tanh sigmoid max_pool average_pool
+                          // global_average_pool flatten dropout
+  int64_t units = 0;      // linear: outputs
+  int64_t channels = 0;   // convolution: outputs
+  int64_t kernel = 0;     // convolution, pools: side of the square window
+  int64_t stride = 0;     // convolution, pools; load_config puts 1 (convolution) or kernel (pools) for 0
+  int64_t padding = 0;    // convolution, pools: zeros on every side
+  bool bias = true;       // linear, convolution
+  double rate = 0.5;      // dropout: probability of dropping
+  double epsilon = 1e-5;  // batch_norm
+  double momentum = 0.1;  // batch_norm: weight of the newest batch in the running statistics
+  bool operator==(const LayerConfig&) const = default;
+};
+
+// [model]
+struct ModelConfig {
+  std::string kind = "mlp";               // mlp lenet cnn layers
+  std::vector<int64_t> hidden{128};       // mlp
+  std::vector<int64_t> channels{32, 64};  // cnn
+  int64_t dense = 128;                    // cnn: units of the hidden linear layer, 0 for none
+  double dropout = 0.0;                   // mlp, lenet, cnn
+  std::string activation = "relu";        // mlp, lenet: relu tanh sigmoid
+  std::vector<LayerConfig> layer;         // layers
+  bool operator==(const ModelConfig&) const = default;
+};
+
+// [train]
+struct TrainConfig {
+  int64_t epochs = 1;
+  int64_t steps = 0;  // a limit, 0 for none
+  std::string precision = "float32";
+  std::string device = "auto";        // auto cpu
+  std::string backend = "cpu";        // cpu reference
+  int64_t threads = 0;                // per rank; 0: cores available / ranks on the node
+  double gradient_clip_norm = 0.0;    // 0 for none
+  int64_t validate_every_epochs = 1;  // 0: only at the end
+  int64_t log_every_steps = 50;
+  double label_smoothing = 0.0;
+  bool operator==(const TrainConfig&) const = default;
+};
+
+// [optimizer]
+struct OptimizerConfig {
+  std::string kind = "sgd";  // sgd adamw
+  double learning_rate = 0.01;
+  double momentum = 0.9;      // sgd
+  bool nesterov = false;      // sgd
+  double weight_decay = 0.0;  // not applied to tensors of rank <= 1
+  double beta1 = 0.9;         // adamw
+  double beta2 = 0.999;       // adamw
+  double epsilon = 1e-8;      // adamw
+  bool operator==(const OptimizerConfig&) const = default;
+};
+
+// [schedule]
+struct ScheduleConfig {
+  std::string kind = "constant";     // constant step cosine one_cycle
+  int64_t warmup_steps = 0;          // constant, step, cosine: linear warm-up from 0
+  std::vector<int64_t> step_epochs;  // step: epochs at whose start the rate is multiplied by gamma
+  int64_t step_every_epochs = 0;     // step: the same at every multiple; exactly one of the two is given
+  double gamma = 0.1;                // step
+  double final_fraction = 0.0;       // cosine: last rate / learning_rate
+  double peak_fraction = 0.3;        // one_cycle: part of all steps spent rising
+  double initial_divisor = 25.0;     // one_cycle: learning_rate / first rate
+  double final_divisor = 1e4;        // one_cycle: first rate / last rate
+  bool operator==(const ScheduleConfig&) const = default;
+};
+
+// [parallel]
+struct ParallelConfig {
+  std::string mode = "allreduce";
+  int64_t virtual_ranks = 0;
+  bool operator==(const ParallelConfig&) const = default;
+};
+
+// [checkpoint]
+struct CheckpointConfig {
+  int64_t every_steps = 0;  // 0: at epoch ends and at the end only
+  int64_t keep = 3;
+  bool operator==(const CheckpointConfig&) const = default;
+};
+
+// [comm]
+struct CommConfig {
+  std::string transport = "auto";
+  int64_t bucket_bytes = int64_t{4} << 20;
+  bool operator==(const CommConfig&) const = default;
+};
+
+// Where each key that was given came from: "model.layer[2].rate" -> "net.toml:12:9" or "--set model...".
+// No part of a config's value: two configs with other origins are equal.
+struct Origins {
+  std::string file;  // as it was named by the caller
+  std::map<std::string, std::string, std::less<>> keys;
+  bool operator==(const Origins&) const { return true; }
+};
+
+struct Config {
+  RunConfig run;
+  DataConfig data;
+  ModelConfig model;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  ParallelConfig parallel;
+  CheckpointConfig checkpoint;
+  CommConfig comm;
+  Origins origins;
+
+  // "FILE:LINE:COLUMN" or "--set KEY=VALUE" of a key that was given, the file's name of one that was not.
+  // `key` is dotted; layers count from 0: "model.layer[2].rate".
+  std::string where(std::string_view key) const;
+  bool operator==(const Config&) const = default;
+};
+
+// Reads `path`, applies the overrides ("table.key=value" each, later ones win) and checks everything that can
+// be checked before anything is allocated: syntax, names, types, ranges, choices, rules between keys. Throws
+// ConfigError (exit 78) with one message that begins with FILE:LINE:COLUMN or with "--set KEY=VALUE".
+Config load_config(const std::string& path, const std::vector<std::string>& overrides = {});
+// The same of a text; `name` stands for the file in messages.
+Config parse_config(std::string_view text, const std::string& name,
+                    const std::vector<std::string>& overrides = {});
+
+// The complete config as TOML that parses back to an equal config. Keys that the chosen kinds do not read are
+// left out.
+std::string dump_config(const Config& config);
+
+// The user's reference: every table and key with type, default, range or choices, and a line of explanation.
+std::string help_config();
+
+// ConfigError when a key that training needs was not given (data.train).
+void require_training_keys(const Config& config);
+// ConfigError naming key, place and path when a data file that the config names is not there or is a folder.
+// Relative paths are relative to the current directory.
+void check_files_exist(const Config& config);
+
+}  // namespace trireme
