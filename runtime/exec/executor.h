@@ -35,8 +35,11 @@ class Executor {
     Kernel kernel;
     Range ready;  // range of the gradient arena that is final after this node; empty for most
   };
+  bool is_alias(const Node& node);
+
   Program program_;
-  std::vector<void*> addresses_;
+  std::vector<void*> addresses_;                   // by ValueId; the kernels read it at every step
+  std::vector<std::vector<ValueId>> input_views_;  // per graph input: the values that have its address
   std::vector<Bound> nodes_;
   size_t gradient_elements_;
 };
