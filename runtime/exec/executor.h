@@ -22,6 +22,8 @@ class Executor {
   // `workspace` may be shared by executors that never run at the same time; it must hold program.plan.bytes.
   // `backend`, `arenas` and `workspace` outlive the executor.
   Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace);
+  Executor(const Executor&) = delete;  // kernels point into it
+  Executor& operator=(const Executor&) = delete;
 
   // Runs the program once. `inputs` are the addresses of the graph's inputs in the order of graph.inputs.
   void step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready = {});
