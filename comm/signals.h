@@ -1,0 +1,31 @@
+// Being asked to stop: by scancel, by Slurm's --signal before the time limit, by Ctrl-C.
+#pragma once
+
+#include <array>
+#include <csignal>
+
+namespace trireme {
+
+// While one lives, SIGTERM, SIGUSR1 and SIGINT set a flag and do nothing else (async-signal-safe; interrupted
+// system calls restart). The destructor puts the former handlers back and clears the flag. One at a time.
+// A second SIGINT while the flag is set kills at once, so that Ctrl-C twice always works.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+ private:
+  static constexpr std::array<int, 3> signals_{SIGTERM, SIGUSR1, SIGINT};
+  std::array<struct sigaction, 3> former_{};
+};
+
+// Whether one of the signals has come since StopSignals was made: one relaxed atomic load, poll it anywhere.
+// A signal may reach ranks at different steps: agree on it (all_reduce max) before acting.
+bool stop_requested();
+
+// The signal's number, 0 when none has come.
+int stop_signal();
+
+}  // namespace trireme

@@ -1,0 +1,69 @@
+// Who am I, and who else is there. A World is made once, on main's stack, after the config has been read; all
+// communicators die before it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+
+namespace trireme {
+
+// What a launcher's environment says about this process, before MPI is touched. Pure reading of variables.
+struct Launch {
+  std::string launcher = "none";  // "none", "mpirun", "srun"
+  int rank = 0;
+  int size = 1;
+  int local_size = 1;  // ranks on this node; `size` where the launcher does not tell
+};
+
+// Throws UsageError when srun started several tasks without PMIx: N lone ranks would each train alone.
+// The batch script's own shell has SLURM_PROCID set too; that alone is no launcher.
+Launch launch_from_environment();
+
+// The rank in the job as the launcher's environment tells it, 0 when there is none. Never throws; for those
+// who must decide before MPI_Init which rank prints.
+int rank_from_environment();
+
+// gethostname, up to the first dot.
+std::string host_name();
+
+// The job as this process sees it. Started by no launcher, MPI is not touched at all (no daemon, no start-up
+// cost) and the world is one rank over the self communicator. Otherwise MPI_Init_thread(MPI_THREAD_MULTIPLE),
+// and MPI_Finalize when the World dies normally; when it dies because an exception is on its way, MPI is left
+// as it is and run_main ends the whole job by MPI_Abort (a finalize would wait for ranks that never come).
+class World {
+ public:
+  // Throws UsageError (see launch_from_environment) or CommError.
+  World();
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  int local_rank() const { return local_rank_; }  // among the ranks that share this node's memory
+  int local_size() const { return local_size_; }
+  int hosts() const { return hosts_; }  // number of nodes
+  const std::string& host() const { return host_; }
+  const std::string& launcher() const { return launcher_; }  // "none", "mpirun", "srun"
+  double init_seconds() const { return init_seconds_; }      // what MPI_Init took
+
+  // All ranks; lives as long as the World.
+  Communicator& communicator() { return *communicator_; }
+
+ private:
+  int rank_ = 0;
+  int size_ = 1;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+  int hosts_ = 1;
+  std::string host_;
+  std::string launcher_;
+  double init_seconds_ = 0;
+  bool owns_mpi_ = false;
+  int exceptions_at_birth_ = 0;
+  std::unique_ptr<Communicator> communicator_;
+};
+
+}  // namespace trireme

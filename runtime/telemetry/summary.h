@@ -1,0 +1,36 @@
+// summary.json: how a run ended.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "telemetry/metrics.h"
+
+namespace trireme {
+
+enum class Outcome { finished, stopped, failed };
+
+struct Summary {
+  Outcome state = Outcome::failed;
+  int64_t steps = 0;   // done over all starts of the run
+  int64_t epochs = 0;  // whole epochs done
+  double train_seconds = 0;
+  double samples_per_second = 0;
+  double startup_seconds = 0;                  // from exec to the first step
+  std::optional<ValidationRecord> validation;  // the last one
+  int64_t parameters = 0;
+  std::string parameters_sha256;  // of the float32 parameters in arena order
+  int ranks = 1;
+  int hosts = 1;
+  std::string error;  // the message, when failed
+};
+
+// The JSON text; nan and infinity become null, absent parts are null or left out ("error").
+std::string summary_json(const Summary& summary);
+
+// Replaces `path` atomically. Throws IoError.
+void write_summary(const std::filesystem::path& path, const Summary& summary);
+
+}  // namespace trireme
