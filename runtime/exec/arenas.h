@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/buffer.h"
+#include "base/dtype.h"
 #include "graph/arena_layout.h"
 
 namespace trireme {

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Compiles every header of ours alone (syntax only), twice over so that its include guard is tried too.
+#   headers_compile_alone.sh COMPILER FLAGS_FILE SOURCE_DIR JOBS
+# Prints the compiler's words for each header that does not stand alone; exits 1 if there is one.
+set -euo pipefail
+compiler=$1 flags=$2 root=$3 jobs=$4
+
+check_one() {
+  local header=$1
+  if ! printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
+    "$compiler" "@$flags" -fsyntax-only -x c++ - 2>&1; then
+    printf '%s does not compile alone: include what it uses\n' "${header#"$root"/}" >&2
+    return 1
+  fi
+}
+export -f check_one
+export compiler flags root
+
+mapfile -d '' headers < <(find "$root/runtime" "$root/comm" "$root/jobs" -name '*.h' -print0 2>/dev/null | sort -z)
+if ((${#headers[@]} == 0)); then
+  echo "no headers found under $root: nothing was checked" >&2
+  exit 1
+fi
+# xargs exits 123 when any one of its commands failed.
+if ! printf '%s\0' "${headers[@]}" | xargs -0 -n1 -P"$jobs" bash -c 'check_one "$1"' _; then
+  exit 1
+fi
+echo "${#headers[@]} headers compile alone"
