@@ -31,13 +31,13 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-template <ExitCode code>
+template <ExitCode exit_code>
 class CodedError : public Error {
  public:
-  explicit CodedError(const std::string& message) : Error(code, message) {}
+  explicit CodedError(const std::string& message) : Error(exit_code, message) {}
   template <class... Args>
   explicit CodedError(fmt::format_string<Args...> format, Args&&... args)
-      : Error(code, fmt::format(format, std::forward<Args>(args)...)) {}
+      : Error(exit_code, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
 struct UsageError : CodedError<ExitCode::usage> { using CodedError::CodedError; };          // bad command line
