@@ -1,0 +1,73 @@
+// Batches, ahead of time: a pool of threads extracts, transforms and hands over while the last batch is
+// computed on.
+//
+// A ring of prefetch_batches preallocated slots; batch number i lives in slot i modulo their number. A worker
+// takes the next number, waits until that slot is free, fills it and marks it ready; next() waits for the
+// slot of the next number. So the order of batches and what is in them never depend on the threads' timing,
+// and memory is bounded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "config/config.h"
+#include "data/dataset.h"
+
+namespace trireme {
+
+// What next() hands over; memory and contents stay as they are until the following next().
+struct Batch {
+  const float* images = nullptr;    // (count, H, W, C)
+  const int32_t* labels = nullptr;  // (count)
+  int64_t count = 0;                // samples of this rank; 0 where the step has fewer samples than ranks
+  int64_t global_count = 0;         // samples over all ranks
+  int64_t first = 0;                // place of this rank's first sample in the global batch
+  int64_t epoch = 0;
+  int64_t step = 0;            // global step of a training pass; number of the batch in a sequential one
+  double stall_seconds = 0.0;  // how long next() waited
+};
+
+struct LoaderOptions {
+  uint64_t seed = 1;
+  int64_t rank = 0;
+  int64_t ranks = 1;
+  int64_t first_step = 0;  // resume here
+  int64_t end_step = 0;    // one past the last
+};
+
+class Loader {
+ public:
+  // Training: steps [first_step, end_step), counted over all epochs; step k of an epoch takes samples
+  // [k * batch, min(n, (k + 1) * batch)) of the epoch's order, of which this rank has its slice_of. Shuffled,
+  // augmented and normalised as `config` says. The data set must outlive the loader.
+  // DataError when the data set is empty.
+  static Loader training(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options);
+
+  // Validation: once through this rank's slice_of the whole data set in order, in batches of
+  // validation_batch, normalised but not augmented. All ranks get equally many batches (the last ones of some
+  // may be short or empty), so that they may meet in a collective after each. global_count is the sum over
+  // ranks; `first` is the number of the first sample in the data set. Start another for the next pass;
+  // options' seed and steps do not matter.
+  static Loader sequential(const ImageDataset& dataset, const DataConfig& config,
+                           const LoaderOptions& options);
+
+  Loader(Loader&&) noexcept;
+  // Ends the workers, whatever they are doing, and waits for them (for the chunk that is being read at most).
+  ~Loader();
+
+  // The next batch, or nothing after the last one. An exception of a worker comes out here as it was, at the
+  // batch that it concerns, and again at every later call.
+  std::optional<Batch> next();
+
+  int64_t batches() const;         // of the whole pass
+  int64_t batch_capacity() const;  // the most samples this rank gets at once
+
+ private:
+  struct Pass;
+  class Pool;
+  explicit Loader(std::unique_ptr<Pool> pool);
+  std::unique_ptr<Pool> pool_;
+};
+
+}  // namespace trireme
