@@ -1,0 +1,42 @@
+#include "optim/norm.h"
+
+#include <algorithm>
+#include <array>
+
+namespace trireme {
+namespace {
+
+constexpr size_t block = 4096;
+constexpr size_t lanes = 16;  // independent sums, so that the loop vectorises without reassociation
+
+double block_sum(const float* __restrict values, size_t n) {
+  std::array<double, lanes> sums{};
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      double value = values[i + lane];
+      sums[lane] += value * value;
+    }
+  }
+  for (; i < n; ++i) sums[0] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  for (size_t width = lanes / 2; width > 0; width /= 2) {
+    for (size_t lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
+  }
+  return sums[0];
+}
+
+}  // namespace
+
+double sum_of_squares(std::span<const float> values) {
+  double sum = 0;
+  for (size_t begin = 0; begin < values.size(); begin += block) {
+    sum += block_sum(values.data() + begin, std::min(block, values.size() - begin));
+  }
+  return sum;
+}
+
+double clip_factor(double norm, double max_norm) {
+  return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0;
+}
+
+}  // namespace trireme

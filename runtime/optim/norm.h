@@ -1,0 +1,19 @@
+// The gradient's size, and what clipping makes of it.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "base/range.h"
+
+namespace trireme {
+
+// Sum of squares. Blocks of 4096 values are summed in a fixed order in double precision, then the blocks'
+// sums in theirs: the same values give the same bits whatever the machine. nan and infinity come through.
+double sum_of_squares(std::span<const float> values);
+
+// The factor that brings a gradient of L2 norm `norm` down to at most `max_norm` (Pascanu et al., "On the
+// difficulty of training recurrent neural networks", 2013); 1 when it is small enough or max_norm <= 0.
+double clip_factor(double norm, double max_norm);
+
+}  // namespace trireme
