@@ -6,6 +6,7 @@
 #endif
 #include <mpi.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -17,8 +18,9 @@ namespace trireme {
 void check_mpi(int code, const char* operation);
 
 // A communicator of its own over a duplicate of `group` (collective over `group`), with errors returned and
-// not fatal. Counts above INT_MAX are sent in pieces. The order of a reduction is MPI's: fixed for a fixed
-// number of ranks, count and placement.
-std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group);
+// not fatal. MPI counts in int: more than `piece` elements (or bytes, for broadcast) go in pieces of that
+// many. The order of a reduction is MPI's: fixed for a fixed number of ranks, count and placement.
+constexpr size_t mpi_piece = size_t{1} << 30;
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group, size_t piece = mpi_piece);
 
 }  // namespace trireme

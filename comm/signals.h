@@ -8,7 +8,7 @@ namespace trireme {
 
 // While one lives, SIGTERM, SIGUSR1 and SIGINT set a flag and do nothing else (async-signal-safe; interrupted
 // system calls restart). The destructor puts the former handlers back and clears the flag. One at a time.
-// A second SIGINT while the flag is set kills at once, so that Ctrl-C twice always works.
+// A second SIGINT in a row kills at once, so that Ctrl-C twice always works.
 class StopSignals {
  public:
   StopSignals();

@@ -1,0 +1,55 @@
+#include "comm/world.h"
+
+#include <chrono>
+#include <exception>
+
+#include "base/error.h"
+#include "comm/mpi_communicator.h"
+#include "comm/mpi_defaults.h"
+
+namespace trireme {
+
+World::World() : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
+  Launch launch = launch_from_environment();
+  launcher_ = launch.launcher;
+  if (launcher_ == "none") {
+    communicator_ = make_self_communicator();
+    return;
+  }
+  int initialized = 0;
+  MPI_Initialized(&initialized);
+  if (initialized) throw CommError("MPI is initialised already: a process has one World, made once");
+
+  set_mpi_defaults(launch);
+  auto start = std::chrono::steady_clock::now();
+  int provided = 0;
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  init_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (provided < MPI_THREAD_MULTIPLE) {
+    throw CommError(
+        "this MPI does not grant MPI_THREAD_MULTIPLE, which the communication thread needs: "
+        "use an Open MPI built with thread support (ompi_info | grep Thread)");
+  }
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
+
+  MPI_Comm node = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node),
+            "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_rank(node, &local_rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(node, &local_size_), "MPI_Comm_size");
+  check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
+  int first = local_rank_ == 0 ? 1 : 0;  // a node is where some rank is the first
+  check_mpi(MPI_Allreduce(&first, &hosts_, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD), "MPI_Allreduce");
+
+  communicator_ = make_mpi_communicator(MPI_COMM_WORLD);
+  owns_mpi_ = true;
+}
+
+World::~World() {
+  communicator_.reset();
+  if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_birth_) MPI_Finalize();
+}
+
+}  // namespace trireme
