@@ -51,13 +51,15 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   double rate(const ProgressPoint& point) const;          // samples per second, recent; 0 when unknown
   double seconds_left(const ProgressPoint& point) const;  // < 0 when unknown
+  double blend(double done_since_mark, double former) const;
+  void plain_line(const ProgressPoint& point, Clock::time_point now);
+  void move_mark(const ProgressPoint& point, Clock::time_point now);
 
   Logger& logger_;
   Options options_;
-  Clock::time_point start_;
   Clock::time_point next_draw_;
   Clock::time_point next_line_;
-  // The window over which the rate is taken: two marks at most ~5 s apart.
+  // The rate is taken since the mark, which moves on every few seconds.
   Clock::time_point mark_time_;
   int64_t mark_samples_ = 0;
   int64_t mark_step_ = 0;
