@@ -1,0 +1,61 @@
+// What a binder sees of the backend, and the binders by op. A binder turns one node into a kernel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/onednn.h"
+#include "graph/op.h"
+
+namespace trireme::cpu {
+
+// Everything about one node at bind time.
+struct Binding {
+  const Graph& graph;
+  const Node& node;
+  AddressTable addresses;
+  Library& library;
+  const KernelSet& kernels;
+  int threads;
+  const uint64_t* parameter_version;  // changes whenever parameters have changed
+
+  const Shape& input_shape(size_t i) const { return graph.shape(node.inputs[i]); }
+  const Shape& output_shape(size_t i) const { return graph.shape(node.outputs[i]); }
+  bool has_input(size_t i) const { return i < node.inputs.size() && node.inputs[i] != no_id; }
+  bool has_output(size_t i) const { return i < node.outputs.size() && node.outputs[i] != no_id; }
+  void* const* input(size_t i) const { return &addresses[static_cast<size_t>(node.inputs[i])]; }
+  void* const* output(size_t i) const { return &addresses[static_cast<size_t>(node.outputs[i])]; }
+  int64_t integer(std::string_view name) const { return node.attributes.integer(name); }
+  double real(std::string_view name) const { return node.attributes.real(name); }
+};
+
+// The tensor at a slot of the address table.
+inline const float* read(void* const* slot) { return static_cast<const float*>(*slot); }
+inline float* write(void* const* slot) { return static_cast<float*>(*slot); }
+
+using Binder = Kernel (*)(const Binding&);
+
+// oneDNN
+Kernel bind_linear(const Binding&);
+Kernel bind_linear_backward_data(const Binding&);
+Kernel bind_linear_backward_weights(const Binding&);
+Kernel bind_convolution(const Binding&);
+Kernel bind_convolution_backward_data(const Binding&);
+Kernel bind_convolution_backward_weights(const Binding&);
+// our own kernels
+Kernel bind_relu(const Binding&);
+Kernel bind_relu_backward(const Binding&);
+Kernel bind_add(const Binding&);
+Kernel bind_dropout(const Binding&);
+Kernel bind_max_pool(const Binding&);
+Kernel bind_max_pool_backward(const Binding&);
+Kernel bind_batch_norm(const Binding&);
+Kernel bind_batch_norm_inference(const Binding&);
+Kernel bind_batch_norm_backward(const Binding&);
+// the op table's plain loop
+Kernel bind_plain(const Binding&);
+
+}  // namespace trireme::cpu

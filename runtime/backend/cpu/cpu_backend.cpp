@@ -1,0 +1,87 @@
+// The CPU backend: which kernel serves which op.
+#include <omp.h>
+
+#include <map>
+#include <string_view>
+
+#include "backend/cpu/binder.h"
+#include "base/error.h"
+
+namespace trireme {
+namespace cpu {
+namespace {
+
+const std::map<std::string_view, Binder>& binders() {
+  static const std::map<std::string_view, Binder> table = {
+      {"linear", bind_linear},
+      {"linear_backward_data", bind_linear_backward_data},
+      {"linear_backward_weights", bind_linear_backward_weights},
+      {"convolution", bind_convolution},
+      {"convolution_backward_data", bind_convolution_backward_data},
+      {"convolution_backward_weights", bind_convolution_backward_weights},
+      {"relu", bind_relu},
+      {"relu_backward", bind_relu_backward},
+      {"add", bind_add},
+      {"dropout", bind_dropout},
+      {"dropout_backward", bind_dropout},
+      {"max_pool", bind_max_pool},
+      {"max_pool_backward", bind_max_pool_backward},
+      {"batch_norm", bind_batch_norm},
+      {"batch_norm_inference", bind_batch_norm_inference},
+      {"batch_norm_backward", bind_batch_norm_backward},
+      {"average_pool", bind_plain},
+      {"average_pool_backward", bind_plain},
+      {"global_average_pool", bind_plain},
+      {"global_average_pool_backward", bind_plain},
+      {"tanh", bind_plain},
+      {"tanh_backward", bind_plain},
+      {"sigmoid", bind_plain},
+      {"sigmoid_backward", bind_plain},
+      {"flatten", bind_plain},
+      {"flatten_backward", bind_plain},
+      {"softmax_cross_entropy", bind_plain},
+      {"softmax_cross_entropy_backward", bind_plain},
+      {"top1_correct", bind_plain},
+  };
+  return table;
+}
+
+class CpuBackend : public Backend {
+ public:
+  explicit CpuBackend(const BackendOptions& options) : threads_(options.threads < 1 ? 1 : options.threads) {
+    omp_set_num_threads(threads_);  // of this thread's parallel regions: the library's and ours
+  }
+
+  std::string name() const override { return "cpu"; }
+
+  Kernel bind(const Graph& graph, const Node& node, AddressTable addresses) override {
+    auto found = binders().find(node.op);
+    if (found == binders().end()) throw GraphError("{}: the CPU backend has no kernel for op {}", node.origin, node.op);
+    for (ValueId output : node.outputs) {
+      if (output != no_id && graph.value(output).type.dtype == DType::float64) {
+        throw GraphError("{}: the CPU backend computes in float32; use the reference backend for float64", node.origin);
+      }
+    }
+    try {
+      return found->second({graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
+    } catch (const dnnl::error& error) {
+      throw DeviceError("{}: oneDNN cannot make {}: {}", node.origin, node.op, error.what());
+    }
+  }
+
+  void parameters_changed() override { ++parameter_version_; }
+
+ private:
+  Library library_;
+  int threads_;
+  uint64_t parameter_version_ = 1;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {
+  return std::make_unique<cpu::CpuBackend>(options);
+}
+
+}  // namespace trireme

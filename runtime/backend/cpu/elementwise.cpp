@@ -1,0 +1,105 @@
+// Element-wise ops and pooling by our own kernels, and the ops whose plain loops are fast enough.
+#include "backend/cpu/binder.h"
+#include "backend/cpu/parallel.h"
+#include "base/rng.h"
+
+namespace trireme::cpu {
+namespace {
+
+constexpr int64_t elements_per_part = 1 << 14;  // 64 KiB, a part of the second-level cache
+
+// Max-pool geometry with the image's extents taken from `image` and the result's from `result`.
+template <class Task>
+Task pool_geometry(const Binding& b, const Shape& image, const Shape& result) {
+  Task task{};
+  task.height = image[1];
+  task.width = image[2];
+  task.channels = image[3];
+  task.out_height = result[1];
+  task.out_width = result[2];
+  task.kernel = b.integer("kernel");
+  task.stride = b.integer("stride");
+  task.padding = b.integer("padding");
+  return task;
+}
+
+int64_t elements_per_image(const Shape& shape) { return shape.elements() / shape[0]; }
+
+}  // namespace
+
+Kernel bind_relu(const Binding& b) {
+  return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
+          threads = b.threads](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part,
+                  [&](int64_t i, int64_t end) { k->relu(read(x) + i, write(y) + i, end - i); });
+  };
+}
+
+Kernel bind_relu_backward(const Binding& b) {
+  return [dy = b.input(0), y = b.input(1), dx = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
+          threads = b.threads](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      k->relu_backward(read(dy) + i, read(y) + i, write(dx) + i, end - i);
+    });
+  };
+}
+
+Kernel bind_add(const Binding& b) {
+  return [x = b.input(0), z = b.input(1), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
+          threads = b.threads](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part,
+                  [&](int64_t i, int64_t end) { k->add(read(x) + i, read(z) + i, write(y) + i, end - i); });
+  };
+}
+
+// Forward and backward alike: the draw is made again, no mask is kept.
+Kernel bind_dropout(const Binding& b) {
+  const Shape& shape = b.input_shape(0);
+  auto layer = static_cast<uint32_t>(b.integer("layer"));
+  auto rate = static_cast<float>(b.real("rate"));
+  return [x = b.input(0), y = b.output(0), rows = shape[0], n = elements_per_image(shape), layer, rate,
+          k = &b.kernels, threads = b.threads](const StepScalars& s) {
+    auto key0 = static_cast<uint32_t>(s.seed);
+    auto key1 = static_cast<uint32_t>(s.seed >> 32) ^ (static_cast<uint32_t>(Purpose::dropout) << 24);
+    for_each_index(threads, rows, [&](int64_t row) {
+      k->dropout(read(x) + row * n, write(y) + row * n, s.first_sample + row, 1, n, key0, key1,
+                 static_cast<uint32_t>(s.step), layer, rate);
+    });
+  };
+}
+
+Kernel bind_max_pool(const Binding& b) {
+  const Shape& in = b.input_shape(0);
+  const Shape& out = b.output_shape(0);
+  auto geometry = pool_geometry<MaxPoolTask>(b, in, out);
+  return [geometry, x = b.input(0), y = b.output(0), argmax = b.output(1), images = in[0],
+          in_size = elements_per_image(in), out_size = elements_per_image(out), k = &b.kernels,
+          threads = b.threads](const StepScalars&) {
+    for_each_index(threads, images, [&](int64_t i) {
+      MaxPoolTask task = geometry;
+      task.x = read(x) + i * in_size;
+      task.y = write(y) + i * out_size;
+      task.argmax = static_cast<uint8_t*>(*argmax) + i * out_size;
+      k->max_pool(task);
+    });
+  };
+}
+
+Kernel bind_max_pool_backward(const Binding& b) {
+  const Shape& in = b.output_shape(0);
+  const Shape& out = b.input_shape(0);
+  auto geometry = pool_geometry<MaxPoolBackwardTask>(b, in, out);
+  return [geometry, dy = b.input(0), argmax = b.input(1), dx = b.output(0), images = in[0],
+          in_size = elements_per_image(in), out_size = elements_per_image(out), k = &b.kernels,
+          threads = b.threads](const StepScalars&) {
+    for_each_index(threads, images, [&](int64_t i) {
+      MaxPoolBackwardTask task = geometry;
+      task.dy = read(dy) + i * out_size;
+      task.argmax = static_cast<const uint8_t*>(*argmax) + i * out_size;
+      task.dx = write(dx) + i * in_size;
+      k->max_pool_backward(task);
+    });
+  };
+}
+
+}  // namespace trireme::cpu

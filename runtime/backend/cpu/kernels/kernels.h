@@ -1,0 +1,59 @@
+// Our own CPU kernels, float32. Every .cpp beside this file is compiled once per instruction set (namespaces
+// avx512, avx2, plain; see backend.cmake); `best_kernels` picks the set at run time. A kernel is serial: it works
+// on the part of the data that it is given, and the binder shares parts out among threads. Nothing here allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace trireme::cpu {
+
+// One image of a max pooling. `argmax` is the position in the window, row by row.
+struct MaxPoolTask {
+  const float* x;
+  float* y;
+  uint8_t* argmax;
+  int64_t height, width, channels;
+  int64_t out_height, out_width;
+  int64_t kernel, stride, padding;
+};
+
+struct MaxPoolBackwardTask {
+  const float* dy;
+  const uint8_t* argmax;
+  float* dx;
+  int64_t height, width, channels;
+  int64_t out_height, out_width;
+  int64_t kernel, stride, padding;
+};
+
+struct KernelSet {
+  const char* name;
+  void (*relu)(const float* x, float* y, int64_t count);
+  void (*relu_backward)(const float* dy, const float* y, float* dx, int64_t count);
+  void (*add)(const float* a, const float* b, float* y, int64_t count);
+  void (*max_pool)(const MaxPoolTask&);
+  void (*max_pool_backward)(const MaxPoolBackwardTask&);
+  // Batch norm over rows of `channels`: sum[c] = sum of x - shift[c], square[c] = sum of (x - shift[c])^2.
+  void (*norm_sums)(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square);
+  // y = x * scale[c] + offset[c], with relu if asked.
+  void (*norm_apply)(const float* x, int64_t rows, int64_t channels, const float* scale, const float* offset,
+                     bool relu, float* y);
+  // Sums over rows of dz and dz * (x - mean), where dz = dy, or dy masked by x * scale + offset > 0.
+  void (*norm_backward_sums)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+                             const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x);
+  // dx = dz * a[c] + (x - mean[c]) * b[c] + d[c]
+  void (*norm_backward_apply)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+                              const float* scale, const float* offset, bool relu, const float* a, const float* b,
+                              const float* d, float* dx);
+  // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as there.
+  void (*dropout)(const float* x, float* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
+                  uint32_t key1, uint32_t step, uint32_t layer, float rate);
+};
+
+// The kernels of the widest instruction set that this processor has.
+const KernelSet& best_kernels();
+// A set by name ("avx512", "avx2", "plain"); null when unknown or when the processor cannot run it. For tests.
+const KernelSet* find_kernels(const char* name);
+
+}  // namespace trireme::cpu

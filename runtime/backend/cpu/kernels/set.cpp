@@ -1,0 +1,22 @@
+#include "backend/cpu/kernels/set.h"
+
+#define TRIREME_TEXT_OF(x) #x
+#define TRIREME_NAME_OF(x) TRIREME_TEXT_OF(x)
+
+namespace TRIREME_KERNEL_SPACE {
+
+const KernelSet kernel_set = {
+    TRIREME_NAME_OF(TRIREME_ISA),
+    relu,
+    relu_backward,
+    add,
+    max_pool,
+    max_pool_backward,
+    norm_sums,
+    norm_apply,
+    norm_backward_sums,
+    norm_backward_apply,
+    dropout,
+};
+
+}  // namespace TRIREME_KERNEL_SPACE

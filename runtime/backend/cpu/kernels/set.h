@@ -1,0 +1,24 @@
+// What the files of this folder offer to the kernel set of their instruction set.
+#pragma once
+
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/vector.h"
+
+namespace TRIREME_KERNEL_SPACE {
+
+void relu(const float*, float*, int64_t);
+void relu_backward(const float*, const float*, float*, int64_t);
+void add(const float*, const float*, float*, int64_t);
+void max_pool(const MaxPoolTask&);
+void max_pool_backward(const MaxPoolBackwardTask&);
+void norm_sums(const float*, int64_t, int64_t, const float*, float*, float*);
+void norm_apply(const float*, int64_t, int64_t, const float*, const float*, bool, float*);
+void norm_backward_sums(const float*, const float*, int64_t, int64_t, const float*, const float*, const float*, bool,
+                        float*, float*);
+void norm_backward_apply(const float*, const float*, int64_t, int64_t, const float*, const float*, const float*, bool,
+                         const float*, const float*, const float*, float*);
+void dropout(const float*, float*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t, uint32_t, float);
+
+extern const KernelSet kernel_set;
+
+}  // namespace TRIREME_KERNEL_SPACE
