@@ -1,0 +1,114 @@
+// Rules between keys: what each key allows by itself may still make no sense together.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "config/bind.h"
+
+namespace trireme {
+namespace {
+
+void check_run(const Config& config) {
+  const std::string& name = config.run.name;
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  bool good = !name.empty() && name.size() <= 200 && name.front() != '.' && name.front() != '-' &&
+              name.find_first_not_of(allowed) == std::string::npos;
+  if (good) return;
+  throw ConfigError(
+      "{}: run.name = \"{}\" cannot name a directory: use letters, digits, '.', '_' and '-', beginning with "
+      "a "
+      "letter, a digit or '_'",
+      config.where("run.name"), name);
+}
+
+void check_layers(const Config& config) {
+  if (config.model.kind == "layers" && config.model.layer.empty()) {
+    throw ConfigError("{}: model.kind = \"layers\" needs at least one [[model.layer]] table",
+                      config.where("model.kind"));
+  }
+  for (size_t i = 0; i < config.model.layer.size(); ++i) {
+    const LayerConfig& layer = config.model.layer[i];
+    std::string name = fmt::format("model.layer[{}]", i);
+    bool pool = layer.kind == "max_pool" || layer.kind == "average_pool";
+    if (pool && 2 * layer.padding > layer.kernel) {
+      throw ConfigError(
+          "{}: {}.padding = {} is more than half of kernel = {}: some windows would hold nothing else",
+          config.where(name + ".padding"), name, layer.padding, layer.kernel);
+    }
+    if (layer.kind == "convolution" && layer.padding >= layer.kernel) {
+      throw ConfigError(
+          "{}: {}.padding = {} must be less than kernel = {}: some windows would hold nothing else",
+          config.where(name + ".padding"), name, layer.padding, layer.kernel);
+    }
+  }
+}
+
+void check_optimizer(const Config& config) {
+  const OptimizerConfig& optimizer = config.optimizer;
+  if (optimizer.kind == "sgd" && optimizer.nesterov && optimizer.momentum == 0) {
+    throw ConfigError("{}: optimizer.nesterov needs optimizer.momentum above 0",
+                      config.where("optimizer.nesterov"));
+  }
+}
+
+void check_schedule(const Config& config) {
+  const ScheduleConfig& schedule = config.schedule;
+  if (schedule.kind != "step") return;
+  bool listed = !schedule.step_epochs.empty();
+  bool regular = schedule.step_every_epochs > 0;
+  if (!listed && !regular) {
+    throw ConfigError("{}: schedule.kind = \"step\" needs schedule.step_epochs or schedule.step_every_epochs",
+                      config.where("schedule.kind"));
+  }
+  if (listed && regular) {
+    throw ConfigError(
+        "{}: schedule.step_epochs and schedule.step_every_epochs exclude each other; remove one",
+        config.where("schedule.step_every_epochs"));
+  }
+  auto rises = [](int64_t a, int64_t b) { return a >= b; };
+  const auto& epochs = schedule.step_epochs;
+  if (std::adjacent_find(epochs.begin(), epochs.end(), rises) != epochs.end()) {
+    throw ConfigError("{}: schedule.step_epochs must rise from entry to entry",
+                      config.where("schedule.step_epochs"));
+  }
+}
+
+void check_file(const Config& config, std::string_view key, const std::string& path) {
+  if (path.empty()) return;
+  std::error_code error;
+  std::filesystem::file_status status = std::filesystem::status(path, error);
+  std::string reason;
+  if (!std::filesystem::exists(status)) reason = "there is no such file";
+  if (std::filesystem::is_directory(status)) reason = "it is a directory";
+  if (reason.empty()) return;
+  std::string base = std::filesystem::path(path).is_relative()
+                         ? fmt::format(" (relative to the current directory, {})",
+                                       std::filesystem::current_path(error).string())
+                         : "";
+  throw ConfigError("{}: {} = \"{}\": {}{}; trireme-prepare makes data files", config.where(key), key, path,
+                    reason, base);
+}
+
+}  // namespace
+
+void check_rules(const Config& config) {
+  check_run(config);
+  check_layers(config);
+  check_optimizer(config);
+  check_schedule(config);
+}
+
+void require_training_keys(const Config& config) {
+  if (!config.data.train.empty()) return;
+  throw ConfigError("{}: the key data.train is missing: the HDF5 file of training samples",
+                    config.where("data.train"));
+}
+
+void check_files_exist(const Config& config) {
+  check_file(config, "data.train", config.data.train);
+  check_file(config, "data.validation", config.data.validation);
+}
+
+}  // namespace trireme
