@@ -1,0 +1,122 @@
+#include "train/allreduce.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "optim/norm.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+std::vector<UpdateRange> update_ranges(const ArenaLayout& layout) {
+  std::vector<UpdateRange> ranges;
+  for (size_t i = 0; i < layout.parameters.size(); ++i) {
+    const ArenaTensor& tensor = layout.parameters[i];
+    bool last = i + 1 == layout.parameters.size();
+    Range range{tensor.offset, last ? layout.parameter_elements : layout.parameters[i + 1].offset};
+    bool decay = tensor.shape.rank() > 1;
+    if (!ranges.empty() && ranges.back().weight_decay == decay) {
+      ranges.back().range.end = range.end;
+    } else {
+      ranges.push_back({range, decay});
+    }
+  }
+  return ranges;
+}
+
+AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator,
+                                     std::unique_ptr<Optimizer> optimizer, const AllReduceOptions& options)
+    : arenas_(arenas),
+      communicator_(communicator),
+      optimizer_(std::move(optimizer)),
+      bucket_elements_(std::max<size_t>(options.bucket_bytes / sizeof(float), arena_alignment)),
+      clip_norm_(options.clip_norm),
+      ranges_(update_ranges(arenas.layout)) {
+  if (arenas.type != DType::float32) throw GraphError("allreduce: arenas of float32 are needed");
+}
+
+void AllReduceStrategy::begin_step(int64_t step, double learning_rate) {
+  step_ = step;
+  learning_rate_ = learning_rate;
+  ready_ = 0;
+  exchanged_ = 0;
+  exchange_seconds_ = 0;
+}
+
+void AllReduceStrategy::range_ready(Range range) {
+  if (range.begin != ready_) {
+    throw GraphError(
+        "allreduce: gradients [{}, {}) became ready after [0, {}): ranges must follow each other",
+        range.begin, range.end, ready_);
+  }
+  ready_ = range.end;
+  while (ready_ - exchanged_ >= bucket_elements_) exchange_until(exchanged_ + bucket_elements_);
+}
+
+void AllReduceStrategy::exchange_until(size_t end) {
+  if (communicator_.size() > 1 && end > exchanged_) {
+    Clock::time_point start = Clock::now();
+    communicator_.all_reduce(arenas_.gradients.as<float>() + exchanged_, end - exchanged_, DType::float32);
+    exchange_seconds_ += seconds_since(start);
+  }
+  exchanged_ = end;
+}
+
+StepReport AllReduceStrategy::finish_step() {
+  if (ready_ != arenas_.layout.gradient_elements) {
+    throw GraphError("allreduce: step {} ended with gradients [0, {}) of {} ready", step_, ready_,
+                     arenas_.layout.gradient_elements);
+  }
+  exchange_until(ready_);
+  StepReport report;
+  report.exchange_seconds = exchange_seconds_;
+  Clock::time_point start = Clock::now();
+  update(clip(report));
+  move_running_means();
+  report.update_seconds = seconds_since(start);
+  return report;
+}
+
+// The factor for all gradients; notes the norm.
+double AllReduceStrategy::clip(StepReport& report) const {
+  if (clip_norm_ <= 0) return 1.0;
+  const float* gradients = arenas_.gradients.as<float>();
+  report.gradient_norm = std::sqrt(sum_of_squares({gradients, arenas_.layout.parameter_elements}));
+  return clip_factor(report.gradient_norm, clip_norm_);
+}
+
+void AllReduceStrategy::update(double gradient_scale) {
+  for (const UpdateRange& one : ranges_) {
+    optimizer_->update(one.range, arenas_.parameters.as<float>(), arenas_.gradients.as<float>(),
+                       {learning_rate_, step_, gradient_scale, one.weight_decay});
+  }
+}
+
+void AllReduceStrategy::move_running_means() {
+  for (const RunningMean& mean : arenas_.layout.running_means) {
+    const float* statistic = arenas_.gradients.as<float>() + mean.statistic_offset;
+    float* state = arenas_.state.as<float>() + mean.state_offset;
+    auto momentum = static_cast<float>(mean.momentum);
+    for (size_t i = 0; i < mean.size; ++i) state[i] = (1 - momentum) * state[i] + momentum * statistic[i];
+  }
+}
+
+std::vector<StateSlot> AllReduceStrategy::state_slots() {
+  std::vector<StateSlot> slots;
+  for (OptimizerMemory& memory : optimizer_->memory())
+    slots.push_back({memory.name, memory.values.span<float>()});
+  return slots;
+}
+
+}  // namespace trireme

@@ -1,0 +1,75 @@
+// Synchronous data parallelism: every rank ends each step with the same gradients and updates all parameters
+// itself.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "exec/arenas.h"
+#include "optim/optimizer.h"
+#include "train/strategy.h"
+
+namespace trireme {
+
+struct AllReduceOptions {
+  size_t bucket_bytes = size_t{4} << 20;
+  double clip_norm = 0;  // 0: no clipping
+};
+
+// A part of the parameter arena that is updated under one rule.
+struct UpdateRange {
+  Range range;
+  bool weight_decay = true;
+};
+
+// The parameter arena cut by whether tensors decay (rank > 1), neighbours of one kind merged, padding
+// included.
+std::vector<UpdateRange> update_ranges(const ArenaLayout& layout);
+
+// 1. As ranges become ready they gather until a bucket of bucket_bytes is full; buckets lie at multiples of
+// their size,
+//    so that all ranks cut alike however their programs report.
+// 2. A full bucket is summed over all ranks in place. Each rank's gradients are already its share of the
+// global mean, so
+//    the sum is the gradient of the mean over the global batch, exactly also where local batches differ or
+//    are empty. The statistics behind the gradients ride in the last bucket. On the wire a ring would carry 2
+//    (p - 1) / p * 4 bytes a parameter and rank, which is the least possible.
+// 3. finish_step() sums the rest, clips by the global norm, updates every range, and moves running means.
+// A group of one exchanges nothing.
+class AllReduceStrategy : public Strategy {
+ public:
+  // `arenas` must be float32 and outlive the strategy, like `communicator`.
+  AllReduceStrategy(Arenas& arenas, Communicator& communicator, std::unique_ptr<Optimizer> optimizer,
+                    const AllReduceOptions& options);
+
+  std::string name() const override { return "allreduce"; }
+  void begin_step(int64_t step, double learning_rate) override;
+  // Throws CommError when a rank is lost, GraphError when ranges leave a gap.
+  void range_ready(Range range) override;
+  // The same; also when a part of the arena has never become ready.
+  StepReport finish_step() override;
+  std::vector<StateSlot> state_slots() override;
+
+ private:
+  void exchange_until(size_t end);
+  double clip(StepReport& report) const;
+  void update(double gradient_scale);
+  void move_running_means();
+
+  Arenas& arenas_;
+  Communicator& communicator_;
+  std::unique_ptr<Optimizer> optimizer_;
+  size_t bucket_elements_;
+  double clip_norm_;
+  std::vector<UpdateRange> ranges_;
+  int64_t step_ = 0;
+  double learning_rate_ = 0;
+  size_t ready_ = 0;      // gradients [0, ready_) are final on this rank
+  size_t exchanged_ = 0;  // [0, exchanged_) are summed over all ranks
+  double exchange_seconds_ = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,45 @@
+#include "train/strategies.h"
+
+#include <array>
+
+#include "base/error.h"
+#include "optim/optimizer.h"
+#include "train/allreduce.h"
+
+namespace trireme {
+namespace {
+
+std::unique_ptr<Strategy> make_allreduce(const Config& config, Arenas& arenas, Communicator& communicator) {
+  AllReduceOptions options;
+  options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
+  options.clip_norm = config.train.gradient_clip_norm;
+  auto optimizer = make_optimizer(config.optimizer, arenas.layout.parameter_elements);
+  return std::make_unique<AllReduceStrategy>(arenas, communicator, std::move(optimizer), options);
+}
+
+struct Row {
+  std::string_view mode;
+  std::unique_ptr<Strategy> (*make)(const Config&, Arenas&, Communicator&);
+};
+
+constexpr std::array rows{
+    Row{"allreduce", make_allreduce},
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_strategy(const Config& config, Arenas& arenas, Communicator& communicator) {
+  for (const Row& row : rows) {
+    if (row.mode == config.parallel.mode) return row.make(config, arenas, communicator);
+  }
+  throw ConfigError("{}: parallel.mode = \"{}\": no such strategy", config.where("parallel.mode"),
+                    config.parallel.mode);
+}
+
+std::vector<std::string_view> strategy_modes() {
+  std::vector<std::string_view> modes;
+  for (const Row& row : rows) modes.push_back(row.mode);
+  return modes;
+}
+
+}  // namespace trireme

@@ -1,0 +1,20 @@
+// The strategies there are, by the name of parallel.mode; one file each.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "config/config.h"
+#include "exec/arenas.h"
+#include "train/strategy.h"
+
+namespace trireme {
+
+// The strategy that parallel.mode names, with the config's optimizer. `arenas` (float32) and `communicator`
+// outlive it. Throws ConfigError naming the key when there is no such mode.
+std::unique_ptr<Strategy> make_strategy(const Config& config, Arenas& arenas, Communicator& communicator);
+std::vector<std::string_view> strategy_modes();
+
+}  // namespace trireme

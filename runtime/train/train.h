@@ -1,0 +1,60 @@
+// A training run: a function of (Config, Communicator, run directory). Nothing is global, so that a sweep
+// runs it on sub-communicators, a test on thread ranks, and two may live in one process.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "comm/communicator.h"
+#include "config/config.h"
+#include "telemetry/metrics.h"
+#include "telemetry/summary.h"
+
+namespace trireme {
+
+// The loss or a parameter is no longer a number. Names the step.
+struct DivergenceError : CodedError<ExitCode::internal> {
+  using CodedError::CodedError;
+};
+
+// What a run tells those who watch it: called on every rank, in its thread.
+struct TrainHooks {
+  std::function<void(const TrainRecord&)> after_step;  // every step, whatever train.log_every_steps says
+  std::function<void(const ValidationRecord&)> after_validation;
+  std::function<void(int64_t step)> after_checkpoint;  // rank 0 alone: a checkpoint of this step exists now
+};
+
+struct TrainOptions {
+  std::filesystem::path run_directory;
+  bool fresh = false;                         // removes what an earlier run left, instead of resuming
+  bool quiet = false;                         // the console gets warnings and errors only
+  std::FILE* console = stderr;                // null for none
+  std::function<bool()> stop_requested = {};  // polled; may turn true on any rank at any time
+  TrainHooks hooks = {};
+};
+
+// As in summary.json, the same on every rank.
+struct TrainResult {
+  Outcome state = Outcome::finished;  // finished or stopped; failure is an exception
+  bool was_finished = false;          // an earlier start had finished the run: nothing was done
+  int64_t steps = 0;
+  std::string parameters_sha256;  // empty when was_finished
+  std::optional<ValidationRecord> validation;
+};
+
+// Trains until the end or a request to stop. Collective over `communicator`; `config` must be the same on all
+// ranks (checked). Writes the run directory (rank 0) and resumes the newest good checkpoint there unless
+// options.fresh.
+//
+// On an exception summary.json says "failed" with the message, and checkpoints stay. Throws DataError and
+// MissingInputError (data sets), ConfigError (a model that does not fit the data), CheckpointError (a
+// checkpoint of another model), CommError (a lost rank, ranks that disagree), DivergenceError, IoError (the
+// run directory; the last checkpoint of a run could not be written).
+TrainResult train(const Config& config, Communicator& communicator, const TrainOptions& options);
+
+}  // namespace trireme
