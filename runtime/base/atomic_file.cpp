@@ -50,11 +50,16 @@ void write_all(const Descriptor& file, std::span<const std::byte> bytes, const f
   }
 }
 
+fs::path name_aside(fs::path path) { return path += ".partial-" + std::to_string(::getpid()); }
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
 }  // namespace
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
-  fs::path aside = path;
-  aside += ".partial-" + std::to_string(::getpid());
+  fs::path aside = name_aside(path);
   try {
     Descriptor file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (file.get() < 0) throw_io(aside, "cannot create");
@@ -67,11 +72,28 @@ void write_file_atomically(const fs::path& path, std::span<const std::byte> byte
     fs::remove(aside, ignored);
     throw;
   }
-  sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  sync_directory(folder_of(path));
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+PendingFile::PendingFile(fs::path path) : path_(std::move(path)), aside_(name_aside(path_)) {}
+
+PendingFile::~PendingFile() {
+  if (committed_) return;
+  std::error_code ignored;
+  fs::remove(aside_, ignored);
+}
+
+void PendingFile::commit() {
+  Descriptor file(::open(aside_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw_io(aside_, "cannot open");
+  if (::fsync(file.get()) != 0) throw_io(aside_, "fsync failed");
+  if (::rename(aside_.c_str(), path_.c_str()) != 0) throw_io(path_, "rename into place failed");
+  committed_ = true;
+  sync_directory(folder_of(path_));
 }
 
 std::string read_file(const fs::path& path) {

@@ -14,6 +14,26 @@ namespace trireme {
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+// A file that another library writes by name: let it write to aside(), then commit(). Without commit() (an
+// exception on the way, say) the destructor removes what was written.
+class PendingFile {
+ public:
+  // Makes no file yet; the name aside() is in the same folder and this process's own.
+  explicit PendingFile(std::filesystem::path path);
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  ~PendingFile();
+
+  const std::filesystem::path& aside() const { return aside_; }
+  // fsync, rename into place, fsync of the folder. Throws IoError.
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path aside_;
+  bool committed_ = false;
+};
+
 // The whole file. Throws MissingInputError when there is none, IoError when it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 

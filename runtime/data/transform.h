@@ -19,8 +19,8 @@ class ImageTransform {
   ImageTransform(const TransformConfig& config, const Shape& image_shape, const std::vector<double>& mean,
                  const std::vector<double>& standard_deviation, uint64_t seed, bool augment);
 
-  // What is drawn for a sample: the crop's offset into the image padded by random_crop_padding pixels of 0 on
-  // every side (padding, padding) is the image itself), and whether it is mirrored left to right.
+  // What is drawn for a sample: where the crop begins in the image padded by random_crop_padding black pixels
+  // on every side ((padding, padding) is the image itself), and whether it is then mirrored left to right.
   struct Draw {
     int64_t top;
     int64_t left;
@@ -28,18 +28,21 @@ class ImageTransform {
   };
   Draw draw(int64_t epoch, int64_t sample) const;
 
-  // out, in: elements() of the image shape. normalize: (pixel / 255 - mean) / std, else pixel / 255.
-  void apply(const uint8_t* in, int64_t epoch, int64_t sample, float* out) const;
+  // in, out: elements() of the image shape. normalize: (pixel / 255 - mean) / std, else pixel / 255; a
+  // channel whose std is 0 (all pixels the same) is only centred.
+  void apply(const uint8_t* in, const Draw& drawn, float* out) const;
 
  private:
-  void copy_row(const uint8_t* in, int64_t pixels, bool flip, float* out) const;
-  void fill_row(int64_t pixels, float* out) const;
+  void normalise_row(const uint8_t* in, float* out) const;
 
   int64_t height_, width_, channels_;
   int64_t padding_;
   bool flip_;
   uint64_t seed_;
-  std::vector<float> table_;  // (256, channels): the output of every pixel value
+  // One a value of a row, so that the loop over a row is the same for any number of channels:
+  // out = pixel * scale + offset.
+  std::vector<float> scale_;
+  std::vector<float> offset_;
 };
 
 }  // namespace trireme
