@@ -58,13 +58,22 @@ class ValueReader {
       target->push_back(integer(item));
       check_range(static_cast<double>(target->back()), fmt::format("[..., {}, ...]", target->back()));
     }
-    if (target->size() < key_.rule.items_at_least) {
-      fail(fmt::format("{} has {} entries; it needs at least {}", name_, target->size(),
-                       key_.rule.items_at_least));
-    }
+    check_items(target->size());
+  }
+  void operator()(std::vector<std::string>* target) const {
+    const auto* list = value_.list();
+    if (!list) wrong_type("a list of texts, e.g. [\"cat\", \"dog\"]", value_);
+    target->clear();
+    for (const TomlValue& item : *list) target->push_back(take<std::string>("a text in quotes", item));
+    check_items(target->size());
   }
 
  private:
+  void check_items(size_t items) const {
+    if (items < key_.rule.items_at_least) {
+      fail(fmt::format("{} has {} entries; it needs at least {}", name_, items, key_.rule.items_at_least));
+    }
+  }
   [[noreturn]] void fail(const std::string& reason) const {
     throw ConfigError("{}: {}", value_.origin, reason);
   }
@@ -158,7 +167,7 @@ class Binder {
       throw ConfigError("{}: {} is not read by kind = \"{}\", only by {}; remove it or change the kind",
                         value.origin, full, table.kind(), fmt::join(key.rule.kinds, ", "));
     }
-    std::visit(ValueReader(key, full, value), key.slot);
+    read_key(key, full, value);
     config_.origins.keys[full] = value.origin;
   }
 
@@ -198,21 +207,10 @@ class Binder {
     }
     for (const TomlEntry& entry : *entries) {
       const Key* key = find_key(table, entry.key);
-      if (!key) unknown_in(table, name, entry);
+      if (!key) unknown_key(table, name, entry);
       bind_key(table, *key, join(name, entry.key), entry.value, kind_overridden);
     }
     if (layer.stride == 0) layer.stride = layer.kind == "convolution" ? 1 : layer.kernel;
-  }
-
-  [[noreturn]] void unknown_in(const KeyTable& table, const std::string& name, const TomlEntry& entry) const {
-    std::vector<std::string_view> known;
-    for (const Key& key : table.keys) {
-      if (table.reads(key)) known.push_back(key.name);
-    }
-    std::string_view near = nearest(entry.key, known);
-    std::string hint = near.empty() ? fmt::format("it takes {}", fmt::join(known, ", "))
-                                    : fmt::format("did you mean `{}`?", near);
-    throw ConfigError("{}: unknown key `{}` in {}; {}", entry.value.origin, entry.key, name, hint);
   }
 
   // Neither a key nor a table: names the nearest of either.
@@ -247,7 +245,7 @@ class Binder {
     for (const KeyTable& table : tables_) {
       for (const Key& key : table.keys) {
         if (!is_near(name, key.name)) continue;
-        size_t score = 2 * edit_distance(name, key.name) + (table.name == parent ? 0 : 1);
+        size_t score = 2 * typing_distance(name, key.name) + (table.name == parent ? 0 : 1);
         if (best.empty() || score < best_score) {
           best = join(table.name, key.name);
           best_score = score;
@@ -275,6 +273,21 @@ class Binder {
 };
 
 }  // namespace
+
+void read_key(const Key& key, const std::string& name, const TomlValue& value) {
+  std::visit(ValueReader(key, name, value), key.slot);
+}
+
+void unknown_key(const KeyTable& table, const std::string& name, const TomlEntry& entry) {
+  std::vector<std::string_view> known;
+  for (const Key& key : table.keys) {
+    if (table.reads(key)) known.push_back(key.name);
+  }
+  std::string_view near = nearest(entry.key, known);
+  std::string hint = near.empty() ? fmt::format("it takes {}", fmt::join(known, ", "))
+                                  : fmt::format("did you mean `{}`?", near);
+  throw ConfigError("{}: unknown key `{}` in {}; {}", entry.value.origin, entry.key, name, hint);
+}
 
 Config bind_config(const TomlValue& root, const std::string& file) {
   Config config;

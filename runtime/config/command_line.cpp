@@ -46,7 +46,7 @@ std::vector<PositionalSpec> all_positionals(const CommandSpec& spec) {
 std::string answer_to(const CommandSpec& spec, std::string_view option) {
   if (option == "--help") return help_text(spec);
   if (option == "--version") return fmt::format("{} {}\n", spec.program, TRIREME_VERSION);
-  if (option == "--help-config") return help_config();
+  if (option == "--help-config") return spec.config_reference.empty() ? help_config() : spec.config_reference;
   return {};
 }
 

@@ -32,6 +32,8 @@ struct CommandSpec {
   std::string summary;  // one sentence
   // Executables without a config (takes_config = false) know neither --set nor --help-config.
   bool takes_config = true;
+  std::string config_reference =
+      {};  // what --help-config prints; empty: the reference of a training run's keys
   std::vector<PositionalSpec> positionals = {};  // after CONFIG.toml
   std::vector<OptionSpec> options = {};          // besides --set, --help, --version, --help-config
   std::string description = {};  // paragraphs for --help; a line beginning with two spaces is kept as it is

@@ -99,7 +99,7 @@ struct OptimizerConfig {
 // [schedule]
 struct ScheduleConfig {
   std::string kind = "constant";     // constant step cosine one_cycle
-  int64_t warmup_steps = 0;          // constant, step, cosine: linear warm-up from 0
+  int64_t warmup_steps = 0;          // linear warm-up at the start
   std::vector<int64_t> step_epochs;  // step: epochs at whose start the rate is multiplied by gamma
   int64_t step_every_epochs = 0;     // step: the same at every multiple; exactly one of the two is given
   double gamma = 0.1;                // step

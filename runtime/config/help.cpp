@@ -16,7 +16,8 @@ std::string describe_key(const Key& key) {
   std::string text = left;
   std::string type = describe_type(key);
   if (left.size() + 2 > type_column) {
-    text += "\n" + wrap(type, type_column);
+    text += '\n';
+    text += wrap(type, type_column);
   } else {
     // The first line of the type stands beside the key.
     text += wrap(type, type_column).substr(left.size());
@@ -29,13 +30,13 @@ std::string describe_key(const Key& key) {
   return text + wrap(doc, 6);
 }
 
+}  // namespace
+
 std::string describe_table(const KeyTable& table, std::string_view header) {
   std::string text = fmt::format("\n{}\n", header) + wrap(table.doc, 2) + "\n";
   for (const Key& key : table.keys) text += describe_key(key);
   return text;
 }
-
-}  // namespace
 
 std::string help_config() {
   std::string text = wrap(

@@ -23,6 +23,7 @@ struct TypeName {
   std::string operator()(double*) const { return "number"; }
   std::string operator()(std::string*) const { return "text"; }
   std::string operator()(std::vector<int64_t>*) const { return "list of integers"; }
+  std::string operator()(std::vector<std::string>*) const { return "list of texts"; }
 };
 
 struct ValueText {
@@ -31,6 +32,11 @@ struct ValueText {
   std::string operator()(const std::string* value) const { return to_toml(*value); }
   std::string operator()(const std::vector<int64_t>* value) const {
     return fmt::format("[{}]", fmt::join(*value, ", "));
+  }
+  std::string operator()(const std::vector<std::string>* value) const {
+    std::vector<std::string> quoted;
+    for (const std::string& text : *value) quoted.push_back(to_toml(text));
+    return fmt::format("[{}]", fmt::join(quoted, ", "));
   }
   std::string operator()(const double* value) const {
     std::string text = fmt::format("{}", *value);  // the shortest that reads back to the same bits

@@ -29,7 +29,8 @@ KeyTable data_table(DataConfig& c) {
       {
           {"train",
            &c.train,
-           {.doc = "HDF5 file of training samples, as trireme-prepare writes it. A relative path is relative "
+           {.doc = "HDF5 file of training samples, as trireme-prepare writes it; training needs it. A "
+                   "relative path is relative "
                    "to the "
                    "current directory."}},
           {"validation",
@@ -52,9 +53,9 @@ KeyTable data_table(DataConfig& c) {
            {.doc = "Draw a new order of the training samples for each epoch; false keeps the file's order."}},
           {"cache_bytes",
            &c.cache_bytes,
-           {.doc = "A file whose samples fit into this many bytes is read once and kept in memory (on each "
-                   "rank); a larger "
-                   "one is read batch by batch. 0 never keeps.",
+           {.doc = "Bytes of samples that each rank keeps in memory of each data file: those used last. A "
+                   "file that fits is "
+                   "read from disk once; 0 keeps next to nothing.",
             .at_least = 0}},
           {"loader_threads",
            &c.loader_threads,
@@ -85,7 +86,9 @@ KeyTable transform_table(TransformConfig& c) {
                        "cut the old size at random. 0 for none.",
                 .at_least = 0,
                 .at_most = 1024}},
-              {"horizontal_flip", &c.horizontal_flip, {.doc = "Mirror every other image, at random."}},
+              {"horizontal_flip",
+               &c.horizontal_flip,
+               {.doc = "Mirror each image left to right with probability 1/2."}},
           }};
 }
 
@@ -233,8 +236,8 @@ KeyTable schedule_table(ScheduleConfig& c) {
             .choices = {"constant", "step", "cosine", "one_cycle"}}},
           {"warmup_steps",
            &c.warmup_steps,
-           {.doc = "Steps over which the rate rises linearly to learning_rate at the start.",
-            .kinds = {"constant", "step", "cosine"},
+           {.doc = "Steps at the start over which the rate is ramped up linearly. one_cycle has a rise of "
+                   "its own; a warm-up multiplies it.",
             .at_least = 0}},
           {"step_epochs",
            &c.step_epochs,

@@ -15,7 +15,8 @@
 namespace trireme {
 
 // Where the value lives; its type is the key's type.
-using KeySlot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*>;
+using KeySlot =
+    std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<std::string>*>;
 
 struct KeyRule {
   std::string_view doc;                        // one or two sentences for the reference
@@ -58,6 +59,9 @@ KeyTable table_of(LayerConfig& layer);
 std::string describe_type(const Key& key);
 // "at least 1", "above 0 and below 1"; empty without bounds.
 std::string describe_range(const KeyRule& rule);
+
+// The reference of one table under its header, "[train]" or "[[model.layer]]".
+std::string describe_table(const KeyTable& table, std::string_view header);
 
 // The value as TOML; floating-point numbers in the shortest form that reads back to the same bits.
 std::string to_toml(const KeySlot& slot);

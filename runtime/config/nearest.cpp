@@ -4,7 +4,7 @@
 
 namespace trireme {
 
-size_t edit_distance(std::string_view a, std::string_view b) {
+size_t typing_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
   for (size_t j = 0; j <= b.size(); ++j) cost[0][j] = j;
@@ -22,7 +22,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 bool is_near(std::string_view word, std::string_view known) {
   if (word.size() > 100) return false;  // no slip, and the table of costs grows with it
-  return edit_distance(word, known) <= std::max<size_t>(1, std::max(word.size(), known.size()) / 3);
+  return typing_distance(word, known) <= std::max<size_t>(1, std::max(word.size(), known.size()) / 3);
 }
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
@@ -30,7 +30,7 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   size_t best_distance = 0;
   for (std::string_view candidate : candidates) {
     if (!is_near(word, candidate)) continue;
-    size_t distance = edit_distance(word, candidate);
+    size_t distance = typing_distance(word, candidate);
     if (best.empty() || distance < best_distance) {
       best = candidate;
       best_distance = distance;

@@ -8,7 +8,7 @@ namespace trireme {
 
 // Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, substitutions and swaps of
 // neighbours.
-size_t edit_distance(std::string_view a, std::string_view b);
+size_t typing_distance(std::string_view a, std::string_view b);
 
 // Whether `word` may well be a slip for `known`: at most a third of its letters differ, one at least being
 // allowed.

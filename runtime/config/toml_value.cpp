@@ -100,10 +100,8 @@ void mark(TomlValue& value, const std::string& origin) {
 TomlValue override_value(const std::string& text, const std::string& origin) {
   TomlValue value;
   try {
-    // A line break would let further keys in.
-    if (text.find_first_of("\r\n") != std::string::npos) throw ConfigError("it holds a line break");
     value = parse_toml("value = " + text, "").table()->front().value;
-  } catch (const ConfigError& error) {
+  } catch (const ConfigError&) {
     bool looks_like_toml =
         !text.empty() && std::string_view("\"'[{").find(text.front()) != std::string_view::npos;
     if (looks_like_toml) {
@@ -134,6 +132,11 @@ TomlValue parse_toml(std::string_view text, const std::string& name) {
 }
 
 void apply_override(TomlValue& root, const std::string& assignment) {
+  // A line break would let further keys in, and a message is one line.
+  if (size_t end = assignment.find_first_of("\r\n"); end != std::string::npos) {
+    throw ConfigError("--set {}: what follows is a line break; a --set is one line",
+                      assignment.substr(0, end));
+  }
   std::string origin = "--set " + assignment;
   size_t equals = assignment.find('=');
   std::optional<std::vector<PathStep>> path;
