@@ -21,6 +21,7 @@ if ((${#headers[@]} == 0)); then
   echo "no headers found under $root: nothing was checked" >&2
   exit 1
 fi
+# shellcheck disable=SC2016  # the inner bash expands $1
 # xargs exits 123 when any one of its commands failed.
 if ! printf '%s\0' "${headers[@]}" | xargs -0 -n1 -P"$jobs" bash -c 'check_one "$1"' _; then
   exit 1
