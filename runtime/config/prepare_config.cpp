@@ -69,7 +69,7 @@ PrepareDatasetConfig bind_dataset(const TomlValue& value, const std::string& nam
     if (!key) unknown_key(table, name, entry);
     read_key(*key, name + "." + entry.key, entry.value);
     given.insert(key->name);
-    if (std::get<std::string>(entry.value.data).empty()) {
+    if (std::get<std::string*>(key->slot)->empty()) {
       throw ConfigError("{}: {}.{} is empty; name a file", entry.value.origin, name, entry.key);
     }
   }
