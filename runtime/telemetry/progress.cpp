@@ -115,7 +115,7 @@ std::string Progress::bar(const ProgressPoint& point, int columns) const {
     size_t width = std::min(most, room - text.size() - 3);
     double done = static_cast<double>(point.step) / static_cast<double>(options_.total_steps);
     auto full = static_cast<size_t>(std::clamp(done, 0.0, 1.0) * static_cast<double>(width));
-    text = "[" + std::string(full, '=') + std::string(width - full, ' ') + "] " + text;
+    text = fmt::format("[{:=<{}}{:{}}] {}", "", full, "", width - full, text);
   }
   return text.substr(0, room);
 }

@@ -1,0 +1,39 @@
+// manifest.json: names a checkpoint's files with their sizes and hashes. Internal to the room.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace trireme {
+
+struct ManifestFile {
+  std::string name;  // inside the checkpoint's folder
+  uint64_t bytes = 0;
+  std::string sha256;
+};
+
+struct Manifest {
+  // What this build writes, and the newest that it reads.
+  static constexpr int64_t current_version = 1;
+  static constexpr const char* file_name = "manifest.json";
+
+  int64_t step = 0;
+  int64_t epoch = 0;
+  std::vector<ManifestFile> files;
+};
+
+std::string manifest_json(const Manifest& manifest);
+
+// Reads `directory`/manifest.json. Throws CheckpointError naming it and what is wrong (torn, not JSON, a
+// field that is missing or of the wrong type, a version from the future, a file name that points out of the
+// folder).
+Manifest read_manifest(const std::filesystem::path& directory);
+
+// "step-0000000938"
+std::string step_folder_name(int64_t step);
+// The step of such a name, or -1.
+int64_t step_of_folder_name(const std::string& name);
+
+}  // namespace trireme
