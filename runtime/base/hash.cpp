@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
 #include "base/error.h"
 
 namespace trireme {
@@ -44,6 +48,20 @@ std::string Sha256::hex() {
 std::string sha256_hex(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.update(bytes);
+  return hash.hex();
+}
+
+std::string sha256_of_file(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) throw MissingInputError("{}: no such file", path.string());
+  std::ifstream stream(path, std::ios::binary);
+  std::vector<char> block(size_t{1} << 20);
+  Sha256 hash;
+  while (stream) {
+    stream.read(block.data(), static_cast<std::streamsize>(block.size()));
+    hash.update(std::as_bytes(std::span(block.data(), static_cast<size_t>(stream.gcount()))));
+  }
+  // A directory opens, and fails at the first read.
+  if (!stream.eof()) throw IoError("{}: cannot be read", path.string());
   return hash.hex();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,5 +27,8 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::span<const std::byte> bytes);
+
+// Of a file's content, read in blocks. MissingInputError, IoError.
+std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace trireme

@@ -157,11 +157,12 @@ OpenAttribute open_attribute(const Handle& location, const std::string& name,
   return {std::move(attribute), std::move(type), static_cast<size_t>(count), std::move(what)};
 }
 
+// Text of fixed length; `bytes` includes the zero that ends it.
 Handle string_type(size_t bytes) {
   Handle type(H5Tcopy(H5T_C_S1), "H5Tcopy");
-  check(H5Tset_size(type, std::max<size_t>(bytes, 1)), "H5Tset_size");
+  check(H5Tset_size(type, bytes), "H5Tset_size");
   check(H5Tset_cset(type, H5T_CSET_UTF8), "H5Tset_cset");
-  check(H5Tset_strpad(type, H5T_STR_NULLPAD), "H5Tset_strpad");
+  check(H5Tset_strpad(type, H5T_STR_NULLTERM), "H5Tset_strpad");
   return type;
 }
 
@@ -445,8 +446,7 @@ void read_rows(const Handle& dataset, DType memory_type, int64_t first, int64_t 
 
 void write_attribute(const Handle& location, const std::string& name, const std::string& value) {
   silence();
-  std::string bytes = value.empty() ? std::string(1, '\0') : value;
-  put_attribute(location, name, string_type(bytes.size()), make_space({}), bytes.data());
+  put_attribute(location, name, string_type(value.size() + 1), make_space({}), value.c_str());
 }
 
 void write_attribute(const Handle& location, const std::string& name, const char* value) {
@@ -472,7 +472,7 @@ void write_attribute(const Handle& location, const std::string& name, std::span<
 void write_attribute(const Handle& location, const std::string& name, std::span<const std::string> values) {
   silence();
   size_t width = 1;
-  for (const std::string& value : values) width = std::max(width, value.size());
+  for (const std::string& value : values) width = std::max(width, value.size() + 1);
   std::string bytes(width * values.size(), '\0');
   for (size_t i = 0; i < values.size(); ++i) bytes.replace(i * width, values[i].size(), values[i]);
   put_attribute(location, name, string_type(width), make_space({static_cast<int64_t>(values.size())}),

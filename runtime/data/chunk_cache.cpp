@@ -5,8 +5,8 @@
 
 namespace trireme {
 
-ChunkCache::ChunkCache(h5::Handle file, h5::Handle dataset, int64_t rows, int64_t row_bytes, int64_t chunk_rows,
-                       int64_t capacity_bytes)
+ChunkCache::ChunkCache(h5::Handle file, h5::Handle dataset, int64_t rows, int64_t row_bytes,
+                       int64_t chunk_rows, int64_t capacity_bytes)
     : file_(std::move(file)),
       dataset_(std::move(dataset)),
       rows_(rows),

@@ -11,21 +11,21 @@
 
 namespace trireme {
 
-// Rows of bytes, a chunk of rows at a time. Reading a chunk checks its checksum (fletcher32), so each is checked once
-// as long as it stays. All members may be called from any number of threads; reads of the file itself take turns (the
-// library would make them anyway), lookups of what is there do not wait for them.
+// Rows of bytes, a chunk of rows at a time. Reading a chunk checks its checksum (fletcher32), so each is
+// checked once as long as it stays. All members may be called from any number of threads; reads of the file
+// itself take turns (the library would make them anyway), lookups of what is there do not wait for them.
 class ChunkCache {
  public:
   using Chunk = std::shared_ptr<const std::vector<uint8_t>>;
 
-  // dataset: rows of row_bytes uint8 each, inside of `file`, which is kept open. capacity_bytes bounds what is kept;
-  // the newest chunk is always kept.
+  // dataset: rows of row_bytes uint8 each, inside of `file`, which is kept open. capacity_bytes bounds what
+  // is kept; the newest chunk is always kept.
   ChunkCache(h5::Handle file, h5::Handle dataset, int64_t rows, int64_t row_bytes, int64_t chunk_rows,
              int64_t capacity_bytes);
 
   int64_t chunk_rows() const { return chunk_rows_; }
-  // Rows [chunk * chunk_rows, min(rows, (chunk + 1) * chunk_rows)). DataError naming file and rows when they cannot be
-  // read or their checksum is wrong.
+  // Rows [chunk * chunk_rows, min(rows, (chunk + 1) * chunk_rows)). DataError naming file and rows when they
+  // cannot be read or their checksum is wrong.
   Chunk get(int64_t chunk);
   int64_t bytes_kept();
   int64_t chunks_read();

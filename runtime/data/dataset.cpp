@@ -24,11 +24,11 @@ h5::Handle open_part(const h5::Handle& file, const std::filesystem::path& path, 
 }
 
 // One value a channel, finite, in [low, high].
-std::vector<double> read_statistic(const h5::Handle& images, const std::filesystem::path& path, const char* name,
-                                   int64_t channels) {
+std::vector<double> read_statistic(const h5::Handle& images, const std::filesystem::path& path,
+                                   const char* name, int64_t channels) {
   if (!h5::has_attribute(images, name)) {
-    throw DataError("{}: /images lacks the attribute '{}' (one number a channel, of pixel / 255); {}", path.string(),
-                    name, remake);
+    throw DataError("{}: /images lacks the attribute '{}' (one number a channel, of pixel / 255); {}",
+                    path.string(), name, remake);
   }
   auto values = h5::read_double_attribute(images, name);
   if (static_cast<int64_t>(values.size()) != channels) {
@@ -37,8 +37,8 @@ std::vector<double> read_statistic(const h5::Handle& images, const std::filesyst
   }
   for (double value : values) {
     if (!(value >= 0.0 && value <= 1.0)) {
-      throw DataError("{}: attribute '{}' of /images holds {}, which is no {} of pixel / 255", path.string(), name,
-                      value, name);
+      throw DataError("{}: attribute '{}' of /images holds {}, which is no {} of pixel / 255", path.string(),
+                      name, value, name);
     }
   }
   return values;
@@ -56,14 +56,16 @@ std::vector<int32_t> read_labels(const h5::Handle& file, const std::filesystem::
   }
   DType type = h5::dtype_of(dataset);
   if (type != DType::uint8 && type != DType::int32 && type != DType::int64) {
-    throw DataError("{}: /labels holds {}, must be whole numbers (uint8 or int64)", path.string(), name_of(type));
+    throw DataError("{}: /labels holds {}, must be whole numbers (uint8 or int64)", path.string(),
+                    name_of(type));
   }
   std::vector<int64_t> stored(static_cast<size_t>(count));
   h5::read_all(dataset, DType::int64, stored.data());
   std::vector<int32_t> labels(stored.size());
   for (size_t i = 0; i < stored.size(); ++i) {
     if (stored[i] < 0 || stored[i] >= classes) {
-      throw DataError("{}: label {} of sample {} is none of the {} classes", path.string(), stored[i], i, classes);
+      throw DataError("{}: label {} of sample {} is none of the {} classes", path.string(), stored[i], i,
+                      classes);
     }
     labels[i] = static_cast<int32_t>(stored[i]);
   }
@@ -97,8 +99,8 @@ ImageDataset::ImageDataset(const std::filesystem::path& path, int64_t cache_byte
 
   Shape chunk = h5::chunk_of(images);
   int64_t chunk_rows = chunk.rank() == 4 ? chunk[0] : rows_of_chunk(image_bytes());
-  cache_ = std::make_unique<ChunkCache>(std::move(file), std::move(images), shape[0], image_bytes(), chunk_rows,
-                                        cache_bytes);
+  cache_ = std::make_unique<ChunkCache>(std::move(file), std::move(images), shape[0], image_bytes(),
+                                        chunk_rows, cache_bytes);
 }
 
 ImageDataset::~ImageDataset() = default;

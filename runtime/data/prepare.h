@@ -20,16 +20,16 @@ struct PrepareResult {
   std::vector<double> standard_deviation;  // the same, of the whole population
 };
 
-// Images to a chunk, such that it holds about 128 KiB: a batch read in order touches few chunks, one read at random no
-// more than it must, and reading one is long against the cost of asking.
+// Images to a chunk, such that it holds about 128 KiB: a batch read in order touches few chunks, one read at
+// random no more than it must, and reading one is long against the cost of asking.
 int64_t rows_of_chunk(int64_t image_bytes);
 
-// IDX images (rank 3: N, H, W, one channel; rank 4: N, H, W, C) with their labels (rank 1) to one HDF5 file, written
-// aside and renamed when whole. Skips the work when the output records the same sources (by SHA-256) and class names,
-// unless `force`. An empty class_names names the classes 0, 1, ... up to the largest label.
-// Throws MissingInputError, IoError, and DataError naming file and fault: what IdxReader finds, files that are not
-// what they are said to be, different numbers of images and labels, a label without a class. The output is then as it
-// was before.
+// IDX images (rank 3: N, H, W, one channel; rank 4: N, H, W, C) with their labels (rank 1) to one HDF5 file,
+// written aside and renamed when whole. Skips the work when the output records the same sources (by SHA-256)
+// and class names, unless `force`. An empty class_names names the classes 0, 1, ... up to the largest label.
+// Throws MissingInputError, IoError, and DataError naming file and fault: what IdxReader finds, files that
+// are not what they are said to be, different numbers of images and labels, a label without a class. The
+// output is then as it was before.
 PrepareResult prepare_idx(const PrepareDatasetConfig& config, bool force = false);
 
 }  // namespace trireme
