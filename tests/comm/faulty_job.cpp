@@ -1,0 +1,76 @@
+// A job that goes wrong in the way its argument says; faults.cpp starts it and looks at how it ends.
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "comm/run_main.h"
+#include "comm/signals.h"
+#include "comm/world.h"
+
+namespace {
+
+using namespace trireme;
+
+int body(int argc, char** argv) {
+  std::string fault = argc > 1 ? argv[1] : "none";
+  int culprit = argc > 2 ? std::stoi(argv[2]) : 0;
+  if (fault == "config") throw ConfigError("run.toml:3:1: unknown key 'learning_rat'");
+  if (fault == "before-init" && rank_from_environment() == culprit) throw IoError("/data: permission denied");
+
+  World world;
+  Communicator& all = world.communicator();
+  float one = 1;
+  all.all_reduce(&one, 1, DType::float32);
+  if (one != static_cast<float>(world.size())) throw CommError("wrong sum");
+  if (fault == "none") {
+    if (world.rank() == 0) std::printf("ranks %d init %.3f\n", world.size(), world.init_seconds());
+    return 0;
+  }
+  if (fault == "stopped") return static_cast<int>(ExitCode::stopped);
+  if (fault == "all") throw DataError("train.h5: bad checksum");
+  if (fault == "signal") {
+    StopSignals listening;
+    if (world.rank() == 0) std::fputs("ready\n", stderr);
+    float stop = 0;
+    while (stop == 0) {
+      stop = stop_requested() ? 1.0f : 0.0f;
+      all.all_reduce(&stop, 1, DType::float32, ReduceOp::max);
+    }
+    return static_cast<int>(ExitCode::stopped);
+  }
+  if (world.rank() == culprit) {
+    if (fault == "data") throw DataError("train.h5: bad checksum");
+    if (fault == "memory") throw std::bad_alloc();
+    if (fault == "unknown") throw 17;
+    if (fault == "comm") all.broadcast(nullptr, 0, 99);
+    if (fault == "kill") ::raise(SIGKILL);
+    if (fault == "thread") {
+      // A thread of ours waits in a collective that the others never come to, and unwinding joins it: the
+      // case of a strategy with a communication thread. The others fail a moment later and end the job.
+      struct Join {
+        std::thread thread;
+        ~Join() { thread.join(); }
+      };
+      Join join{std::thread([&] { all.barrier(); })};
+      throw DataError("train.h5: bad checksum");
+    }
+  }
+  if (fault == "thread") {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    throw DataError("train.h5: bad checksum");
+  }
+  // The others wait in a collective that cannot complete.
+  std::vector<float> data(1 << 16);
+  for (;;) all.all_reduce(data.data(), data.size(), DType::float32);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return trireme::run_main("trireme-faulty", argc, argv, body); }
