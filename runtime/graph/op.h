@@ -1,6 +1,6 @@
 // The op table: one row per op, from which arity, shapes, FLOPs, gradients, the reference kernel, the
-// finite-difference test, the reference-equals-backend test and the documentation come. A row is made by the op's
-// own file (ops/NAME.cpp), which also holds its backward op.
+// finite-difference test, the reference-equals-backend test and the documentation come. A row is made by the
+// op's own file (ops/NAME.cpp), which also holds its backward op.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ namespace trireme {
 
 // What changes from step to step and is not a tensor.
 struct StepScalars {
-  uint64_t seed = 0;            // run.seed
-  int64_t step = 0;             // counted from 0 over the whole run
-  int64_t first_sample = 0;     // position of this rank's first sample in the step's global batch
-  double sample_weight = 1.0;   // a sample's share in the mean: 1 / global batch
+  uint64_t seed = 0;           // run.seed
+  int64_t step = 0;            // counted from 0 over the whole run
+  int64_t first_sample = 0;    // position of this rank's first sample in the step's global batch
+  double sample_weight = 1.0;  // a sample's share in the mean: 1 / global batch
 };
 
 // A kernel call: addresses of inputs (null where absent) and outputs, the node and the types.
@@ -36,9 +36,13 @@ struct KernelCall {
   const Shape& output_shape(size_t i) const { return graph.shape(node.outputs[i]); }
   bool has_input(size_t i) const { return i < node.inputs.size() && node.inputs[i] != no_id; }
   template <class T>
-  const T* input(size_t i) const { return static_cast<const T*>(inputs[i]); }
+  const T* input(size_t i) const {
+    return static_cast<const T*>(inputs[i]);
+  }
   template <class T>
-  T* output(size_t i) const { return static_cast<T*>(outputs[i]); }
+  T* output(size_t i) const {
+    return static_cast<T*>(outputs[i]);
+  }
 };
 
 using ReferenceKernel = void (*)(const KernelCall&);
@@ -55,7 +59,11 @@ class GraphWriter {
  public:
   GraphWriter(Graph& graph, std::string origin) : graph_(graph), origin_(std::move(origin)) {}
 
-  // Appends a node; its outputs are activations named "<origin>.<op>" with types by the op's shape rule.
+  // Appends a node whose output types come from the op's shape rule. Output 0 is named "<origin>.<op>",
+  // output i
+  // "<origin>.<op>.<its name>". Outputs are activations, or statistics where the row says so. Throws
+  // GraphError naming the origin: unknown op or attribute, wrong arity, input types that the shape rule
+  // refuses.
   std::vector<ValueId> add(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
   // The same for ops of one output.
   ValueId add_one(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
@@ -68,23 +76,28 @@ class GraphWriter {
   std::string origin_;
 };
 
-// Inputs for tests: one call of the op. float inputs are drawn at random unless `labels` marks a class-index input.
+// Inputs for tests: one call of the op. float inputs are drawn at random unless `labels` marks a class-index
+// input.
 struct OpSample {
-  std::vector<Shape> inputs;      // an absent optional input has rank 0 and is listed in `absent`
-  Attributes attributes;
-  std::vector<size_t> absent;
-  std::vector<size_t> labels;     // inputs that are int32 class indices below `classes`
+  std::vector<Shape> inputs = {};  // an absent optional input has rank 0 and is listed in `absent`
+  Attributes attributes = {};
+  std::vector<size_t> absent = {};
+  std::vector<size_t> labels = {};  // inputs that are int32 class indices below `classes`
   int64_t classes = 0;
+  std::vector<size_t> positive = {};  // inputs to be drawn away from zero (variances)
+  std::vector<size_t> positions =
+      {};  // inputs that are uint8 positions in a pooling window (max_pool's argmax)
 };
 
-// types of present inputs (absent ones are nullopt) and complete attributes -> types of the outputs, whose number
-// may depend on the attributes (a bias gradient). Only output 0 carries a gradient. Throws GraphError without origin; GraphWriter and verify add it.
+// Types of max_inputs inputs (absent ones are nullopt) and complete attributes -> types of the outputs, whose
+// number may depend on the attributes (a bias gradient). Only output 0 carries a gradient. Throws GraphError
+// without origin; GraphWriter and verify add it.
 using ShapeRule = std::vector<TensorType> (*)(std::span<const std::optional<TensorType>> inputs,
                                               const Attributes& attributes);
 // Floating-point operations of one call (a fused multiply-add counts two).
 using FlopRule = double (*)(const Graph& graph, const Node& node);
-// Gradient of output 0 (no_id for a loss, whose own gradient is 1) -> gradients of the inputs (no_id where none is
-// defined). Takes the node by value: writing appends to the graph's nodes.
+// Gradient of output 0 (no_id for a loss, whose own gradient is 1) -> gradients of the inputs (no_id where
+// none is defined). Takes the node by value: writing appends to the graph's nodes.
 using GradientRule = std::vector<ValueId> (*)(GraphWriter& writer, Node node, ValueId output_gradient);
 
 // Output `output` is a statistic; `state_input` is the input whose running mean it updates, or -1 for none.
@@ -95,26 +108,35 @@ struct StatisticOutput {
 
 struct Op {
   std::string name;
-  std::string doc;                      // one line: what it computes, shapes
-  size_t required_inputs = 1;           // further inputs up to max_inputs are optional (no_id)
+  std::string doc;                   // one line: what it computes, shapes
+  std::vector<std::string> inputs;   // names with layout, "x[N, H, W, C]"; max_inputs of them
+  std::vector<std::string> outputs;  // the same; the shape rule may give fewer (no bias gradient)
+  size_t required_inputs = 1;        // further inputs up to max_inputs are optional (no_id)
   size_t max_inputs = 1;
   std::vector<AttributeRule> attributes;
   ShapeRule shape = nullptr;
   FlopRule flops = nullptr;
-  GradientRule gradient = nullptr;      // null: not differentiable (backward ops, metrics)
+  GradientRule gradient = nullptr;  // null: not differentiable (backward ops, metrics)
   ReferenceKernel reference_float = nullptr;
   ReferenceKernel reference_double = nullptr;
   // Outputs that are statistics: written as this rank's share of a sum over ranks (scaled by sample_weight).
   std::vector<StatisticOutput> statistic_outputs;
-  bool is_loss = false;       // output 0 is a scalar that training minimises
-  bool is_view = false;       // output 0 holds the same bytes as input 0 under another shape
-  int in_place_input = -1;    // output 0 may overwrite this input when nobody reads it later (elementwise ops)
-  std::vector<OpSample> samples;        // at least one
+  bool is_loss = false;     // output 0 is a scalar that training minimises
+  bool is_view = false;     // output 0 holds the same bytes as input 0 under another shape
+  int in_place_input = -1;  // output 0 may overwrite this input when nobody reads it later (elementwise ops)
+  std::vector<OpSample> samples;  // at least one
 };
 
 // The table, in the order of registration in ops/table.cpp. A plain function-local constant.
 const std::vector<Op>& op_table();
 // Throws GraphError naming the nearest known op.
 const Op& find_op(std::string_view name);
+
+// Checks names and types of `given` against the row and adds the defaults of those that are not given. Throws
+// GraphError naming the attribute.
+Attributes complete_attributes(const Op& op, const Attributes& given);
+// Checks the arity and applies the shape rule. Throws GraphError, without origin.
+std::vector<TensorType> output_types(const Op& op, const Graph& graph, std::span<const ValueId> inputs,
+                                     const Attributes& attributes);
 
 }  // namespace trireme
