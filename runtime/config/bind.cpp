@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/nearest_name.h"
 #include "config/keys.h"
 #include "config/nearest.h"
 
@@ -245,7 +246,7 @@ class Binder {
     for (const KeyTable& table : tables_) {
       for (const Key& key : table.keys) {
         if (!is_near(name, key.name)) continue;
-        size_t score = 2 * typing_distance(name, key.name) + (table.name == parent ? 0 : 1);
+        size_t score = 2 * edit_distance(name, key.name) + (table.name == parent ? 0 : 1);
         if (best.empty() || score < best_score) {
           best = join(table.name, key.name);
           best_score = score;

@@ -1,14 +1,11 @@
-// "Did you mean": the nearest known word.
+// "Did you mean": the nearest known word, where one is near enough to be meant.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
 namespace trireme {
-
-// Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, substitutions and swaps of
-// neighbours.
-size_t typing_distance(std::string_view a, std::string_view b);
 
 // Whether `word` may well be a slip for `known`: at most a third of its letters differ, one at least being
 // allowed.

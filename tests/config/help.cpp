@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "base/nearest_name.h"
 #include "config/config.h"
 #include "config/keys.h"
 #include "config/nearest.h"
@@ -57,10 +58,10 @@ TEST(Help, FitsAHundredColumns) {
 }
 
 TEST(Nearest, CountsSlips) {
-  EXPECT_EQ(typing_distance("", "abc"), 3u);
-  EXPECT_EQ(typing_distance("kitten", "sitting"), 3u);
-  EXPECT_EQ(typing_distance("ab", "ba"), 1u);
-  EXPECT_EQ(typing_distance("same", "same"), 0u);
+  EXPECT_EQ(edit_distance("", "abc"), 3u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("ab", "ba"), 1u);
+  EXPECT_EQ(edit_distance("same", "same"), 0u);
   EXPECT_EQ(nearest("epoch", {"steps", "epochs"}), "epochs");
   EXPECT_EQ(nearest("zzz", {"steps", "epochs"}), "");
   EXPECT_EQ(nearest(std::string(100000, 'x'), {"steps"}), "");
