@@ -1,0 +1,69 @@
+// trireme-train: trains a network as a TOML file says, on as many ranks as it is started with.
+#include <cstdio>
+#include <string>
+
+#include "comm/run_main.h"
+#include "comm/signals.h"
+#include "comm/world.h"
+#include "config/command_line.h"
+#include "config/config.h"
+#include "train/plan_report.h"
+#include "train/train.h"
+
+namespace {
+
+using namespace trireme;
+
+const CommandSpec command{
+    .program = "trireme-train",
+    .summary = "Trains a network by synchronous data parallelism over MPI ranks.",
+    .options =
+        {
+            {"--run-dir", "DIR", "Where the run lives; default runs/<run.name>."},
+            {"--fresh", "",
+             "Start anew: remove the run directory's checkpoints and metrics instead of resuming."},
+            {"--plan", "", "Print what would run (nodes, shapes, FLOPs, bytes) and touch nothing."},
+            {"--quiet", "", "Print warnings and errors only."},
+        },
+    .description =
+        "A run resumes from the newest good checkpoint in its run directory; a finished run says so and is "
+        "left alone. Ranks come from srun --mpi=pmix or mpirun; started alone it is one rank. SIGTERM, "
+        "SIGUSR1 and SIGINT end it at the next step with its state saved and exit code 75.",
+    .examples = {"trireme-train configs/fashion_cnn_quick.toml",
+                 "mpirun -n 2 trireme-train configs/fashion_cnn_quick.toml --set train.epochs=3",
+                 "trireme-train configs/fashion_cnn.toml --plan"},
+    .files = {"DIR/config.toml  the resolved config", "DIR/metrics.jsonl  a JSON object a line",
+              "DIR/summary.json  how the run ended", "DIR/log.txt  what was said",
+              "DIR/checkpoints/  the newest checkpoints"},
+};
+
+int body(int argc, char** argv) {
+  CommandLine line = parse_command_line(command, argc, argv);
+  if (!line.answer.empty()) {
+    if (rank_from_environment() == 0) std::fputs(line.answer.c_str(), stdout);
+    return static_cast<int>(ExitCode::done);
+  }
+  // Everything that can be wrong with config and files is found before MPI is started or memory taken.
+  Config config = load_config(line.config, line.overrides);
+  require_training_keys(config);
+  check_files_exist(config);
+  if (line.has("--plan")) {
+    Launch launch = launch_from_environment();
+    if (launch.rank == 0) std::fputs(plan_report(config, launch.size).c_str(), stdout);
+    return static_cast<int>(ExitCode::done);
+  }
+
+  StopSignals signals;
+  World world;
+  TrainOptions options;
+  options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
+  options.fresh = line.has("--fresh");
+  options.quiet = line.has("--quiet");
+  options.stop_requested = stop_requested;
+  TrainResult result = train(config, world.communicator(), options);
+  return static_cast<int>(result.state == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_main("trireme-train", argc, argv, body); }

@@ -1,0 +1,112 @@
+#include "train/session.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "data/sampler.h"
+#include "train/strategies.h"
+
+namespace trireme {
+namespace {
+
+std::span<const std::byte> bytes_of(const void* data, size_t bytes) {
+  return {static_cast<const std::byte*>(data), bytes};
+}
+
+std::string identity_of(const ImageDataset& dataset) {
+  std::string head =
+      fmt::format("{} {} {} {} {}", dataset.size(), dataset.image_shape().to_string(), dataset.classes(),
+                  fmt::join(dataset.mean(), " "), fmt::join(dataset.standard_deviation(), " "));
+  Sha256 hash;
+  hash.update(bytes_of(head.data(), head.size()));
+  hash.update(bytes_of(dataset.labels().data(), dataset.labels().size_bytes()));
+  return hash.hex();
+}
+
+// The validation set must look like the training set.
+void check_same_kind(const ImageDataset& training, const ImageDataset& validation) {
+  if (validation.size() == 0) {
+    throw DataError("{}: holds no samples; leave data.validation out to train without",
+                    validation.path().string());
+  }
+  if (training.image_shape() != validation.image_shape() || training.classes() != validation.classes()) {
+    throw DataError(
+        "{}: images {} of {} classes, but the training data ({}) has {} of {}: validate on data of the "
+        "same shape and classes",
+        validation.path().string(), validation.image_shape().to_string(), validation.classes(),
+        training.path().string(), training.image_shape().to_string(), training.classes());
+  }
+}
+
+uint64_t fingerprint_of(const ArenaLayout& layout) {
+  std::string text;
+  for (const auto* tensors : {&layout.parameters, &layout.states, &layout.statistics}) {
+    for (const ArenaTensor& tensor : *tensors) {
+      text += fmt::format("{} {} {}\n", tensor.name, tensor.shape.to_string(), tensor.offset);
+    }
+  }
+  return fingerprint(text.data(), text.size());
+}
+
+}  // namespace
+
+RunLength run_length(const Config& config, int64_t samples) {
+  RunLength length;
+  length.steps_per_epoch = steps_per_epoch(samples, config.data.batch);
+  length.total_steps = config.train.epochs * length.steps_per_epoch;
+  if (config.train.steps > 0) length.total_steps = std::min(length.total_steps, config.train.steps);
+  return length;
+}
+
+SampleShape sample_shape(const ImageDataset& dataset) {
+  const Shape& image = dataset.image_shape();
+  return {image[0], image[1], image[2], dataset.classes()};
+}
+
+Session::Session(const Config& session_config, Communicator& session_communicator)
+    : config(session_config),
+      communicator(session_communicator),
+      placement(place_ranks(communicator)),
+      training(config.data.train, config.data.cache_bytes),
+      threads(config.train.threads > 0 ? static_cast<int>(config.train.threads) : placement.threads()) {
+  if (training.size() == 0) throw DataError("{}: holds no samples", training.path().string());
+  if (!config.data.validation.empty()) {
+    validation.emplace(config.data.validation, config.data.cache_bytes);
+    check_same_kind(training, *validation);
+  }
+  length = run_length(config, training.size());
+  dataset_identity = identity_of(training);
+
+  std::string text = dump_config(config);
+  require_agreement(communicator, "the configs", fingerprint(text.data(), text.size()));
+  require_agreement(communicator, "the training data",
+                    fingerprint(dataset_identity.data(), dataset_identity.size()));
+  programs = std::make_unique<Programs>(
+      config, sample_shape(training),
+      batch_sizes(config.data, training.size(), validation ? validation->size() : 0, communicator.rank(),
+                  communicator.size()),
+      threads);
+  strategy = make_strategy(config, arenas(), communicator);
+  require_agreement(communicator, "the arena layouts", fingerprint_of(arenas().layout));
+  require_agreement(communicator, "the starting parameters",
+                    fingerprint(arenas().parameters.data(), arenas().parameters.bytes()));
+}
+
+std::string Session::parameters_sha256() const {
+  Sha256 hash;
+  for (const ArenaTensor& tensor : arenas().layout.parameters) {
+    hash.update(bytes_of(arenas().parameters.as<float>() + tensor.offset, tensor.size() * sizeof(float)));
+  }
+  return hash.hex();
+}
+
+bool Session::parameters_are_finite() const {
+  for (float value : arenas().parameters.span<const float>()) {
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
+}  // namespace trireme

@@ -1,0 +1,62 @@
+// Everything that a run is made of, put together once before its first step.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "comm/communicator.h"
+#include "config/config.h"
+#include "data/dataset.h"
+#include "optim/schedule.h"
+#include "telemetry/log.h"
+#include "train/placement.h"
+#include "train/programs.h"
+#include "train/strategy.h"
+#include "train/train.h"
+
+namespace trireme {
+
+// How far a run is; what a checkpoint brings back beside tensors.
+struct RunPosition {
+  int64_t step = 0;     // steps done
+  int64_t samples = 0;  // seen, over all ranks
+  double train_seconds = 0;
+  std::optional<ValidationRecord> validation;  // the last one
+};
+
+class Session {
+ public:
+  // Opens the data sets, compiles and binds the programs, makes the strategy, and checks that all ranks agree
+  // about config, layout and starting parameters. Collective. Throws like train().
+  Session(const Config& session_config, Communicator& session_communicator);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  int64_t epoch_of(int64_t step) const {
+    return step / length.steps_per_epoch;
+  }  // whole epochs after `step` steps
+  // SHA-256 over the parameters' values in arena order, without the padding.
+  std::string parameters_sha256() const;
+  // Whether every parameter is a finite number.
+  bool parameters_are_finite() const;
+
+  const Config& config;
+  Communicator& communicator;
+  Placement placement;
+  ImageDataset training;
+  std::optional<ImageDataset> validation;
+  RunLength length;
+  int threads;  // of the backend, per rank
+  std::unique_ptr<Programs> programs;
+  std::unique_ptr<Strategy> strategy;
+  std::string dataset_identity;  // names the training data: a hash over its size, shape, classes, labels
+
+  Arenas& arenas() const { return programs->arenas(); }
+};
+
+// total and per-epoch steps of a run over `samples`.
+RunLength run_length(const Config& config, int64_t samples);
+SampleShape sample_shape(const ImageDataset& dataset);
+
+}  // namespace trireme

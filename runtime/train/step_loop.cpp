@@ -1,0 +1,294 @@
+#include "train/step_loop.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "checkpoint/writer.h"
+#include "data/loader.h"
+#include "telemetry/process.h"
+#include "telemetry/progress.h"
+#include "train/resume.h"
+#include "train/validation.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// Sums over the steps since the last record.
+struct Interval {
+  int64_t steps = 0, samples = 0;
+  double seconds = 0, data = 0, exchange = 0, checkpoint = 0;
+};
+
+class StepLoop {
+ public:
+  StepLoop(Session& session, RunPosition& position, const TrainOptions& options,
+           const std::filesystem::path& checkpoints, MetricsWriter* metrics, Logger& log)
+      : session_(session),
+        position_(position),
+        options_(options),
+        checkpoints_(checkpoints),
+        metrics_(metrics),
+        log_(log),
+        gradients_(session.arenas().gradients.as<float>()),
+        loss_(gradients_ + session.arenas().layout.statistic("loss").offset),
+        stop_votes_(gradients_ + session.arenas().layout.statistic("stop_votes").offset),
+        progress_(log, progress_options()),
+        loader_(Loader::training(session.training, session.config.data, loader_options())),
+        saved_step_(position.step > 0 ? position.step : -1),
+        saved_validation_(validation_step()),
+        seconds_before_(position.train_seconds),
+        range_ready_([this](Range range) { session_.strategy->range_ready(range); }) {}
+
+  LoopEnd run() {
+    begin_ = Clock::now();
+    LoopEnd end;
+    while (true) {
+      bool last = position_.step >= session_.length.total_steps;
+      bool validates = validation_due();
+      if (stop_voted_ && (validates || !last)) {
+        end.stopped = true;
+      } else if (validates) {
+        end.stopped = !run_validation();
+      }
+      if (checkpoint_due() || last || end.stopped) save(last || end.stopped);
+      if (last || end.stopped) break;
+      step();
+    }
+    position_.train_seconds = train_seconds();
+    end.startup_seconds = startup_seconds_;
+    end.samples_per_second = step_seconds_ > 0 ? static_cast<double>(samples_here_) / step_seconds_ : 0;
+    return end;
+  }
+
+ private:
+  Progress::Options progress_options() const {
+    Progress::Options progress;
+    progress.total_steps = session_.length.total_steps;
+    progress.total_epochs =
+        (session_.length.total_steps + session_.length.steps_per_epoch - 1) / session_.length.steps_per_epoch;
+    progress.first_step = position_.step;
+    progress.first_samples = position_.samples;
+    return progress;
+  }
+  LoaderOptions loader_options() const {
+    return {static_cast<uint64_t>(session_.config.run.seed), session_.communicator.rank(),
+            session_.communicator.size(), position_.step,
+            std::max(position_.step, session_.length.total_steps)};
+  }
+  bool at_epoch_end() const {
+    return position_.step > 0 && position_.step % session_.length.steps_per_epoch == 0;
+  }
+  double train_seconds() const { return seconds_before_ + seconds_between(begin_, Clock::now()); }
+  ProgressPoint point() const {
+    int64_t epoch = (std::max<int64_t>(position_.step, 1) - 1) / session_.length.steps_per_epoch + 1;
+    return {position_.step, epoch, position_.samples, last_loss_};
+  }
+
+  bool validation_due() const {
+    if (!session_.validation || position_.step == 0) return false;
+    if (position_.validation && position_.validation->step == position_.step) return false;
+    if (position_.step >= session_.length.total_steps) return true;
+    int64_t every = session_.config.train.validate_every_epochs;
+    return at_epoch_end() && every > 0 && session_.epoch_of(position_.step) % every == 0;
+  }
+
+  // False when it was broken off by a request to stop.
+  bool run_validation() {
+    std::optional<ValidationRecord> record = validate(session_, position_.step, options_.stop_requested);
+    if (!record) return false;
+    position_.validation = record;
+    if (metrics_) metrics_->write(*record);
+    if (options_.hooks.after_validation) options_.hooks.after_validation(*record);
+    log_.info("validation after step {} (epoch {}): loss {:.4f}, accuracy {:.4f}", record->step,
+              record->epoch, record->loss, record->accuracy);
+    return true;
+  }
+
+  bool checkpoint_due() const {
+    if (position_.step == 0 || position_.step == saved_step_) return false;
+    int64_t every = session_.config.checkpoint.every_steps;
+    return at_epoch_end() || (every > 0 && position_.step % every == 0);
+  }
+
+  // `must` work: the end of a run, or of what will be resumed. Otherwise a full disk costs a warning, not the
+  // run.
+  void save(bool must) {
+    // A validation may have come after the checkpoint of this very step (a stop in the middle of it).
+    if (position_.step == saved_step_ && saved_validation_ == validation_step()) return;
+    if (!session_.parameters_are_finite()) {
+      throw DivergenceError(
+          "step {}: a parameter is no longer a finite number, so no checkpoint of it is written: lower "
+          "optimizer.learning_rate or set train.gradient_clip_norm",
+          position_.step);
+    }
+    Clock::time_point start = Clock::now();
+    std::string failure;
+    if (session_.communicator.rank() == 0) failure = try_save();
+    if (must) agree_on_failure(failure);
+    saved_step_ = position_.step;
+    saved_validation_ = validation_step();
+    interval_.checkpoint += seconds_between(start, Clock::now());
+  }
+
+  int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
+
+  // Rank 0 alone. Empty, or why it failed.
+  std::string try_save() {
+    position_.train_seconds = train_seconds();
+    try {
+      save_checkpoint(checkpoints_, checkpoint_content(session_, position_),
+                      static_cast<int>(session_.config.checkpoint.keep));
+    } catch (const std::exception& error) {
+      log_.warning("CHECKPOINT OF STEP {} WAS NOT WRITTEN, older ones stay: {}", position_.step,
+                   error.what());
+      return error.what();
+    }
+    if (options_.hooks.after_checkpoint) options_.hooks.after_checkpoint(position_.step);
+    return "";
+  }
+
+  // Collective: all ranks throw when rank 0 could not save.
+  void agree_on_failure(const std::string& failure) {
+    int64_t failed = failure.empty() ? 0 : 1;
+    session_.communicator.broadcast(&failed, sizeof failed, 0);
+    if (failed == 0) return;
+    throw IoError(
+        "the checkpoint of step {}, where the run ends, could not be written{}{}: make room below {} and "
+        "start again",
+        position_.step, failure.empty() ? "" : ": ", failure, checkpoints_.string());
+  }
+
+  void step() {
+    Clock::time_point start = Clock::now();
+    std::optional<Batch> batch = loader_.next();
+    if (!batch || batch->step != position_.step) {
+      throw DataError("{}: the loader ended before step {}", session_.training.path().string(),
+                      position_.step);
+    }
+    Clock::time_point loaded = Clock::now();
+    if (samples_here_ == 0) startup_seconds_ = seconds_since_process_start();
+
+    double rate = learning_rate_at(position_.step, session_.length, session_.config.optimizer.learning_rate,
+                                   session_.config.schedule);
+    session_.strategy->begin_step(position_.step, rate);
+    *stop_votes_ = options_.stop_requested && options_.stop_requested() ? 1.0f : 0.0f;
+    compute(*batch);
+    StepReport report = session_.strategy->finish_step();
+    session_.programs->parameters_changed();
+    stop_voted_ = *stop_votes_ > 0;
+    last_loss_ = static_cast<double>(*loss_);
+
+    position_.step += 1;
+    position_.samples += batch->global_count;
+    samples_here_ += batch->global_count;
+    double seconds = seconds_between(start, Clock::now());
+    step_seconds_ += seconds;
+    interval_.steps += 1;
+    interval_.samples += batch->global_count;
+    interval_.seconds += seconds;
+    interval_.data += seconds_between(start, loaded);
+    interval_.exchange += report.exchange_seconds;
+    check_finite(report);
+    tell(rate, report);
+  }
+
+  // This rank's share of the gradients, told to the strategy range by range.
+  void compute(const Batch& batch) {
+    if (batch.count == 0) {  // fewer samples than ranks: a share of zero, but a part in the exchange
+      float vote = *stop_votes_;
+      std::memset(gradients_, 0, session_.arenas().gradients.bytes());
+      *stop_votes_ = vote;
+      range_ready_({0, session_.arenas().layout.gradient_elements});
+      return;
+    }
+    StepScalars scalars;
+    scalars.seed = static_cast<uint64_t>(session_.config.run.seed);
+    scalars.step = position_.step;
+    scalars.first_sample = batch.first;
+    scalars.sample_weight = 1.0 / static_cast<double>(batch.global_count);
+    std::array<const void*, 2> inputs{batch.images, batch.labels};
+    session_.programs->training(batch.count).step(inputs, scalars, range_ready_);
+  }
+
+  // Every rank has the same sums, so all come to the same verdict.
+  void check_finite(const StepReport& report) const {
+    if (std::isfinite(last_loss_) && std::isfinite(report.gradient_norm)) return;
+    throw DivergenceError(
+        "step {}: the {} is {}: training has diverged; lower optimizer.learning_rate, lengthen "
+        "schedule.warmup_steps or set train.gradient_clip_norm, then start again (checkpoints from "
+        "before are kept)",
+        position_.step, std::isfinite(last_loss_) ? "gradient's norm" : "loss",
+        std::isfinite(last_loss_) ? report.gradient_norm : last_loss_);
+  }
+
+  void tell(double rate, const StepReport& report) {
+    progress_.update(point());
+    if (options_.hooks.after_step) options_.hooks.after_step(record(rate, report));
+    if (at_epoch_end()) progress_.epoch_end(point());
+    bool last = position_.step >= session_.length.total_steps;
+    if (!last && position_.step % session_.config.train.log_every_steps != 0) return;
+    if (metrics_) metrics_->write(record(rate, report));
+    interval_ = {};
+  }
+
+  TrainRecord record(double rate, const StepReport& report) const {
+    auto steps = static_cast<double>(interval_.steps);
+    TrainRecord record;
+    record.step = position_.step;
+    record.epoch = point().epoch;
+    record.samples = position_.samples;
+    record.loss = last_loss_;
+    record.learning_rate = rate;
+    record.samples_per_second =
+        interval_.seconds > 0 ? static_cast<double>(interval_.samples) / interval_.seconds : 0;
+    record.data_seconds = interval_.data / steps;
+    record.exchange_seconds = interval_.exchange / steps;
+    record.compute_seconds = (interval_.seconds - interval_.data - interval_.exchange) / steps;
+    record.checkpoint_seconds = interval_.checkpoint / steps;
+    if (session_.config.train.gradient_clip_norm > 0) record.gradient_norm = report.gradient_norm;
+    return record;
+  }
+
+  Session& session_;
+  RunPosition& position_;
+  const TrainOptions& options_;
+  std::filesystem::path checkpoints_;
+  MetricsWriter* metrics_;
+  Logger& log_;
+  float* gradients_;
+  float* loss_;        // in the statistics behind the gradients
+  float* stop_votes_;  // there too
+  Progress progress_;
+  Loader loader_;
+  int64_t saved_step_;
+  int64_t saved_validation_;
+  double seconds_before_;
+  Executor::RangeReady range_ready_;
+
+  Clock::time_point begin_;
+  Interval interval_;
+  bool stop_voted_ = false;
+  double last_loss_ = std::nan("");
+  double startup_seconds_ = 0;
+  double step_seconds_ = 0;
+  int64_t samples_here_ = 0;
+};
+
+}  // namespace
+
+LoopEnd run_steps(Session& session, RunPosition& position, const TrainOptions& options,
+                  const std::filesystem::path& checkpoints, MetricsWriter* metrics, Logger& log) {
+  return StepLoop(session, position, options, checkpoints, metrics, log).run();
+}
+
+}  // namespace trireme

@@ -1,0 +1,168 @@
+#include "train/train.h"
+
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "checkpoint/reader.h"
+#include "comm/world.h"
+#include "telemetry/log.h"
+#include "train/resume.h"
+#include "train/run_directory.h"
+#include "train/session.h"
+#include "train/step_loop.h"
+
+namespace trireme {
+namespace {
+
+LogOptions log_options(const Communicator& communicator, const TrainOptions& options,
+                       const RunDirectory& directory) {
+  LogOptions log;
+  if (communicator.rank() == 0) log.file = directory.log();
+  log.console = options.console;
+  log.quiet = options.quiet;
+  log.rank = communicator.rank();
+  log.host = host_name();
+  return log;
+}
+
+Summary summary_of(const Session& session, const RunPosition& position) {
+  Summary summary;
+  summary.steps = position.step;
+  summary.epochs = session.epoch_of(position.step);
+  summary.train_seconds = position.train_seconds;
+  summary.validation = position.validation;
+  summary.parameters = static_cast<int64_t>(session.arenas().layout.parameter_count());
+  summary.ranks = session.communicator.size();
+  summary.hosts = session.placement.hosts;
+  return summary;
+}
+
+// One run from start to end. `summary` is kept so that a failure can tell how far the run had come.
+class Run {
+ public:
+  Run(const Config& config, Communicator& communicator, const TrainOptions& options,
+      const RunDirectory& directory)
+      : config_(config), communicator_(communicator), options_(options), directory_(directory) {}
+
+  TrainResult go() {
+    session_ = std::make_unique<Session>(config_, communicator_);
+    if (rank_zero()) directory_.open(options_.fresh);
+    Logger log(log_options(communicator_, options_, directory_));
+    std::optional<Checkpoint> checkpoint;
+    if (rank_zero()) {
+      checkpoint = open_newest_checkpoint(directory_.checkpoints(),
+                                          [&log](const std::string& message) { log.warning("{}", message); });
+    }
+    if (is_finished(checkpoint)) return already_finished(checkpoint, log);
+
+    position_ = resume(*session_, checkpoint, log);
+    std::unique_ptr<MetricsWriter> metrics;
+    if (rank_zero()) metrics = begin(checkpoint, log);
+    checkpoint.reset();
+    LoopEnd end = run_steps(*session_, position_, options_, directory_.checkpoints(), metrics.get(), log);
+    return finish(end, log);
+  }
+
+  // After an exception: what it was, unless there is a summary already, which is then either from another
+  // rank that failed first, or from an earlier start that this one did not come to replace.
+  void leave_failure(const std::string& message) const noexcept {
+    try {
+      if (!rank_zero() && !std::filesystem::exists(directory_.path())) return;
+      if (std::filesystem::exists(directory_.summary())) return;
+      make_directories(directory_.path());
+      Summary summary;
+      if (session_) summary = summary_of(*session_, position_);
+      summary.state = Outcome::failed;
+      summary.error = message;
+      write_summary(directory_.summary(), summary);
+    } catch (const std::exception&) {
+      // The first error is the one to report; it is on its way.
+    }
+  }
+
+ private:
+  bool rank_zero() const { return communicator_.rank() == 0; }
+
+  // Collective.
+  bool is_finished(const std::optional<Checkpoint>& checkpoint) {
+    int64_t finished =
+        checkpoint && checkpoint->run().step >= session_->length.total_steps && directory_.says_finished();
+    communicator_.broadcast(&finished, sizeof finished, 0);
+    return finished != 0;
+  }
+
+  TrainResult already_finished(const std::optional<Checkpoint>& checkpoint, Logger& log) const {
+    TrainResult result;
+    result.was_finished = true;
+    result.steps = session_->length.total_steps;
+    if (checkpoint) {
+      log.info("{} is finished already ({} steps); raise train.epochs to go on, or start anew with --fresh",
+               directory_.path().string(), checkpoint->run().step);
+    }
+    return result;
+  }
+
+  // Rank 0: from here on the run directory tells of this start.
+  std::unique_ptr<MetricsWriter> begin(const std::optional<Checkpoint>& checkpoint, Logger& log) const {
+    directory_.begin();
+    write_file_atomically(directory_.config(), dump_config(config_));
+    const Session& s = *session_;
+    log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}", config_.run.name,
+             directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
+             config_.train.backend);
+    log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
+             config_.model.kind, s.arenas().layout.parameter_count(), s.training.size(), config_.data.train,
+             config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);
+    if (checkpoint) {
+      log.info("resuming from {} at step {} (epoch {}, {} steps into it)", checkpoint->directory().string(),
+               position_.step, s.epoch_of(position_.step) + 1, position_.step % s.length.steps_per_epoch);
+    }
+    return std::make_unique<MetricsWriter>(directory_.metrics(), position_.step);
+  }
+
+  TrainResult finish(const LoopEnd& end, Logger& log) {
+    // Ranks that drifted apart would make a hash that says nothing.
+    const Buffer& parameters = session_->arenas().parameters;
+    require_agreement(communicator_, "the trained parameters",
+                      fingerprint(parameters.data(), parameters.bytes()));
+    TrainResult result;
+    result.state = end.stopped ? Outcome::stopped : Outcome::finished;
+    result.steps = position_.step;
+    result.parameters_sha256 = session_->parameters_sha256();
+    result.validation = position_.validation;
+    if (rank_zero()) {
+      Summary summary = summary_of(*session_, position_);
+      summary.state = result.state;
+      summary.startup_seconds = end.startup_seconds;
+      summary.samples_per_second = end.samples_per_second;
+      summary.parameters_sha256 = result.parameters_sha256;
+      write_summary(directory_.summary(), summary);
+      log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
+               end.stopped ? "stopped by request, state saved," : "finished", position_.step,
+               position_.train_seconds, end.samples_per_second, result.parameters_sha256.substr(0, 16));
+    }
+    return result;
+  }
+
+  const Config& config_;
+  Communicator& communicator_;
+  const TrainOptions& options_;
+  const RunDirectory& directory_;
+  std::unique_ptr<Session> session_;
+  RunPosition position_;
+};
+
+}  // namespace
+
+TrainResult train(const Config& config, Communicator& communicator, const TrainOptions& options) {
+  RunDirectory directory(options.run_directory);
+  Run run(config, communicator, options, directory);
+  try {
+    return run.go();
+  } catch (const std::exception& error) {
+    run.leave_failure(error.what());
+    throw;
+  }
+}
+
+}  // namespace trireme
