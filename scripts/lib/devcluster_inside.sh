@@ -37,7 +37,11 @@ head_main() {
 
   munged --foreground --key-file="$state/munge/key" --socket="$state/munge/socket" \
     --pid-file="$state/munge/pid" --log-file="$state/log/munged.log" --seed-file="$state/munge/seed" &
-  until [[ -S $state/munge/socket ]]; do sleep 0.02; done
+  local munged=$!
+  until [[ -S $state/munge/socket ]]; do
+    kill -0 $munged # set -e: when it is gone, so is the cluster, and `up` says so
+    sleep 0.02
+  done
   slurmctld -D -f "$state/slurm.conf" >/dev/null &
   local i
   for ((i = 1; i <= number; i++)); do start_node "$i"; done
@@ -55,6 +59,10 @@ start_node() { # start_node NUMBER
   while [[ $(readlink "/proc/$launcher/ns/net") == "$(readlink /proc/self/ns/net)" ]]; do sleep 0.01; done
   ip link add "veth$i" type veth peer name eth0 netns "$launcher"
   ip link set "veth$i" master cluster up
+  until [[ -e $state/nodes/n$i ]]; do
+    kill -0 $launcher # set -e: the node ended before it was ready
+    sleep 0.01
+  done
 }
 
 private_tmp() {
@@ -89,7 +97,7 @@ node_main() {
   echo "$pid" >"$state/nodes/n$number"
   # PID 1 stays beside slurmd to collect orphaned job steps, which slurmd does not.
   slurmd -D -f "$state/slurm.conf" -N "n$number" &
-  wait $!
+  wait $! || echo "n$number" >"$state/failed" # `up` looks for this file
 }
 
 case $role in
