@@ -10,7 +10,7 @@ namespace trireme {
 namespace fs = std::filesystem;
 namespace {
 
-void remove(const fs::path& path) {
+void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
   if (error) throw IoError("{}: cannot be removed: {}", path.string(), error.message());
@@ -22,7 +22,7 @@ void RunDirectory::open(bool fresh) const {
   make_directories(path_);
   if (!fresh) return;
   // The newest state goes last: a kill in between leaves nothing that looks whole but is not.
-  for (const fs::path& one : {summary(), metrics(), config(), log(), checkpoints()}) remove(one);
+  for (const fs::path& one : {summary(), metrics(), config(), log(), checkpoints()}) remove_tree(one);
   sync_directory(path_);
 }
 
@@ -32,6 +32,6 @@ bool RunDirectory::says_finished() const {
   return json.is_object() && json.value("state", "") == "finished";
 }
 
-void RunDirectory::begin() const { remove(summary()); }
+void RunDirectory::begin() const { remove_tree(summary()); }
 
 }  // namespace trireme
