@@ -3,26 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "base/error.h"
+#include "support/count_allocations.h"
 #include "support/model_fixture.h"
-
-namespace {
-// Counts what C++ allocates while `counting` is set.
-bool counting = false;
-size_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t bytes) {
-  if (counting) ++allocations;
-  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace trireme {
 namespace {
@@ -72,15 +55,14 @@ TEST_P(EveryModel, RangesComeInOrderWithoutGaps) {
   EXPECT_GT(calls, 2);
 }
 
+// Of ours: oneDNN makes small objects of its own at every execution, so it is the reference backend that shows it.
 TEST_P(EveryModel, AStepAllocatesNothing) {
-  Trainer<float> trainer(graph(), make_cpu_backend({}), 3);
+  Trainer<float> trainer(graph(), make_reference_backend(), 3);
   auto batch = random_batch<float>(batch_size, small_sample_for(), 1);
   trainer.step(batch);
-  allocations = 0;
-  counting = true;
+  start_counting_allocations();
   trainer.step(batch, 1);
-  counting = false;
-  EXPECT_EQ(allocations, 0u);
+  EXPECT_EQ(stop_counting_allocations(), 0u);
 }
 
 TEST(Executor, WrongNumberOfInputsIsNamed) {
