@@ -51,7 +51,7 @@ std::string answer_to(const CommandSpec& spec, std::string_view option) {
 }
 
 [[noreturn]] void fail(const CommandSpec& spec, const std::string& reason) {
-  throw UsageError("{}: {}\n{}\n{} --help tells more", spec.program, reason, usage_line(spec), spec.program);
+  throw UsageError("{}\n{}\n{} --help tells more", reason, usage_line(spec), spec.program);
 }
 
 const OptionSpec& find_option(const CommandSpec& spec, const std::vector<OptionSpec>& options,
