@@ -36,6 +36,8 @@ class Session {
   int64_t epoch_of(int64_t step) const {
     return step / length.steps_per_epoch;
   }  // whole epochs after `step` steps
+  // The epoch that step number `step` (from 1) belongs to, from 1.
+  int64_t running_epoch(int64_t step) const { return (step > 0 ? step - 1 : 0) / length.steps_per_epoch + 1; }
   // SHA-256 over the parameters' values in arena order, without the padding.
   std::string parameters_sha256() const;
   // Whether every parameter is a finite number.

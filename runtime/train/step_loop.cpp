@@ -90,8 +90,7 @@ class StepLoop {
   }
   double train_seconds() const { return seconds_before_ + seconds_between(begin_, Clock::now()); }
   ProgressPoint point() const {
-    int64_t epoch = (std::max<int64_t>(position_.step, 1) - 1) / session_.length.steps_per_epoch + 1;
-    return {position_.step, epoch, position_.samples, last_loss_};
+    return {position_.step, session_.running_epoch(position_.step), position_.samples, last_loss_};
   }
 
   bool validation_due() const {

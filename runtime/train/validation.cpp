@@ -46,7 +46,7 @@ std::optional<ValidationRecord> validate(Session& session, int64_t step,
   }
   session.communicator.all_reduce(&sums, sizeof sums / sizeof(double), DType::float64);
   if (sums.stop_votes > 0 || sums.count == 0) return std::nullopt;
-  return ValidationRecord{step, session.epoch_of(step), sums.loss / sums.count, sums.correct / sums.count};
+  return ValidationRecord{step, session.running_epoch(step), sums.loss / sums.count, sums.correct / sums.count};
 }
 
 }  // namespace trireme
