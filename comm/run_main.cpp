@@ -69,14 +69,15 @@ int end_job(const std::string& name, const Failure& failure) {
   MPI_Finalized(&finalized);
   int rank = rank_from_environment();
   if (!initialized || finalized) {
-    // Every rank has the same command line and config, so one message is enough. Anything else may be one
-    // rank's own trouble; mpirun and srun -K1 end the others while they wait, if rank 0 has it too.
+    // Every rank has the same command line and config, so rank 0's message is enough; anything else may be
+    // one rank's own trouble. The others wait even when they are silent: mpirun and srun -K1 end the whole
+    // job on the first bad exit, which must not come before rank 0 has spoken.
     bool alike = failure.code == static_cast<int>(ExitCode::usage) ||
                  failure.code == static_cast<int>(ExitCode::bad_config);
+    if (rank != 0) std::this_thread::sleep_for(others_wait);
     if (rank == 0) {
       print(fmt::format("{}: error: {}", name, failure.message));
     } else if (!alike) {
-      std::this_thread::sleep_for(others_wait);
       print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
     }
     return failure.code;
