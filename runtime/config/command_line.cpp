@@ -172,7 +172,10 @@ std::string help_text(const CommandSpec& spec) {
         entry(option.value_name.empty() ? option.name : option.name + " " + option.value_name, option.doc);
   }
   if (!spec.files.empty()) text += "\nFiles written:\n";
-  for (const std::string& file : spec.files) text += "  " + file + "\n";
+  for (const std::string& file : spec.files) {
+    size_t gap = std::min(file.find("  "), file.size());  // "PATH  what it holds"
+    text += entry(file.substr(0, gap), file.substr(gap));
+  }
   if (!spec.examples.empty()) text += "\nExamples:\n";
   for (const std::string& example : spec.examples) text += "  " + example + "\n";
   return text + std::string(exit_codes);

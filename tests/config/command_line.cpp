@@ -82,7 +82,7 @@ TEST(CommandLine, HelpIsComplete) {
   std::string help = help_text(train_spec());
   for (const char* part : {"Trains a network.", "CONFIG.toml", "--run-dir DIR", "Directory of the results.",
                            "--fresh", "--set KEY=VALUE", "--help-config", "--help ", "--version",
-                           "  kept   as it   is\n", "summary.json  the end of it",
+                           "  kept   as it   is\n", "  summary.json        the end of it\n",
                            "trireme-train net.toml --fresh", "78  bad config", "75  stopped early"}) {
     EXPECT_THAT(help, HasSubstr(part));
   }
