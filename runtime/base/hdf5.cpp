@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -17,8 +16,13 @@ namespace internal {
 // HDF5 prints its error stack by itself unless told not to, and a thread-safe library must be told in each
 // thread.
 void silence() {
-  thread_local const herr_t once = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  static_cast<void>(once);
+  // At exit the library closes what is still open, and crashes on what it failed to close before (a full
+  // disk): the job's exit code would be lost. Our handles close everything, so it need not. Must come before
+  // its first call.
+  thread_local const herr_t no_work_at_exit = H5dont_atexit();
+  thread_local const herr_t no_printing = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  static_cast<void>(no_work_at_exit);
+  static_cast<void>(no_printing);
 }
 
 std::string innermost_reason() {
@@ -53,20 +57,6 @@ Shape extents_of(const Handle& space, const std::string& what) {
   return Shape(std::vector<int64_t>(extents.begin(), extents.end()));
 }
 
-}  // namespace internal
-
-using namespace internal;
-
-namespace {
-
-namespace fs = std::filesystem;
-
-// Files in memory share HDF5's table of open files with those on disk; equal names would be the same file.
-std::string unique_name(const std::string& name) {
-  static std::atomic<uint64_t> count{0};
-  return fmt::format("{} (in memory #{})", name, ++count);
-}
-
 Handle file_access() {
   silence();
   Handle access(H5Pcreate(H5P_FILE_ACCESS), "H5Pcreate(file access)");
@@ -75,14 +65,17 @@ Handle file_access() {
   return access;
 }
 
-Handle memory_access() {
-  Handle access = file_access();
-  constexpr size_t growth_bytes = size_t{4} << 20;
-  check(H5Pset_fapl_core(access, growth_bytes, /*backing_store=*/false), "H5Pset_fapl_core");
-  return access;
+Handle untimed_file() {
+  Handle creation(H5Pcreate(H5P_FILE_CREATE), "H5Pcreate(file)");
+  check(H5Pset_obj_track_times(creation, false), "H5Pset_obj_track_times");
+  return creation;
 }
 
-}  // namespace
+}  // namespace internal
+
+using namespace internal;
+
+namespace fs = std::filesystem;
 
 hid_t check(hid_t id_or_status, const std::string& what) {
   if (id_or_status < 0) throw DataError("HDF5: {} failed: {}", what, innermost_reason());
@@ -126,7 +119,8 @@ hid_t native_type(DType type) {
 
 Handle create_file(const fs::path& path) {
   Handle access = file_access();
-  hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+  Handle creation = untimed_file();  // closed after the reason of a failure was read
+  hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access);
   expect<IoError>(id, [&] { return fmt::format("creating {}", path.string()); });
   return Handle(id, "H5Fcreate");
 }
@@ -151,33 +145,6 @@ void close_file(Handle&& file) {
   Handle taken = std::move(file);
   expect<IoError>(H5Fflush(taken, H5F_SCOPE_LOCAL), [&] { return fmt::format("writing {}", name); });
   expect<IoError>(H5Fclose(taken.release()), [&] { return fmt::format("closing {}", name); });
-}
-
-Handle create_file_in_memory() {
-  Handle access = memory_access();
-  hid_t id = H5Fcreate(unique_name("HDF5 file").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
-  expect<IoError>(id, [] { return std::string("creating a file in memory"); });
-  return Handle(id, "H5Fcreate");
-}
-
-std::vector<std::byte> file_image(const Handle& file) {
-  silence();
-  auto what = [&] { return fmt::format("taking the image of {}", location_of(file)); };
-  expect<IoError>(H5Fflush(file, H5F_SCOPE_LOCAL), what);
-  ssize_t bytes = expect<IoError>(H5Fget_file_image(file, nullptr, 0), what);
-  std::vector<std::byte> image(static_cast<size_t>(bytes));
-  expect<IoError>(H5Fget_file_image(file, image.data(), image.size()), what);
-  return image;
-}
-
-Handle open_file_image(std::span<const std::byte> image, const std::string& name) {
-  Handle access = memory_access();
-  if (image.empty()) throw DataError("{}: empty, not an HDF5 file", name);
-  // The library copies the bytes and does not write to them; its signature merely lacks the const.
-  check(H5Pset_file_image(access, const_cast<std::byte*>(image.data()), image.size()), "H5Pset_file_image");
-  hid_t id = H5Fopen(unique_name(name).c_str(), H5F_ACC_RDONLY, access);
-  expect(id, [&] { return fmt::format("opening {} (damaged, cut short or not an HDF5 file?)", name); });
-  return Handle(id, "H5Fopen");
 }
 
 std::string location_of(const Handle& object) {

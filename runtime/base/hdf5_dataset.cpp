@@ -12,10 +12,19 @@ using namespace internal;
 
 namespace {
 
-Handle making_parents() {
-  Handle links(H5Pcreate(H5P_LINK_CREATE), "H5Pcreate(link)");
-  check(H5Pset_create_intermediate_group(links, 1), "H5Pset_create_intermediate_group");
-  return links;
+// Creation properties without time stamps, so that the same content gives the same bytes.
+Handle untimed(hid_t kind) {
+  Handle creation(H5Pcreate(kind), "H5Pcreate");
+  check(H5Pset_obj_track_times(creation, false), "H5Pset_obj_track_times");
+  return creation;
+}
+
+// Makes the groups that `path` runs through. (H5Pset_create_intermediate_group would, but with time stamps.)
+void make_parents(const Handle& location, const std::string& path) {
+  for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    std::string prefix = path.substr(0, end);
+    if (!exists(location, prefix)) create_group(location, prefix);
+  }
 }
 
 // The memory and file spaces of rows [first, first + count).
@@ -89,7 +98,9 @@ bool is_dataset(const Handle& location, const std::string& path) {
 
 Handle create_group(const Handle& location, const std::string& path) {
   silence();
-  hid_t id = H5Gcreate2(location, path.c_str(), making_parents(), H5P_DEFAULT, H5P_DEFAULT);
+  make_parents(location, path);
+  Handle creation = untimed(H5P_GROUP_CREATE);
+  hid_t id = H5Gcreate2(location, path.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT);
   expect<IoError>(id, [&] { return fmt::format("creating group {} in {}", path, location_of(location)); });
   return Handle(id, "H5Gcreate2");
 }
@@ -105,8 +116,7 @@ Handle create_dataset(const Handle& location, const std::string& path, DType typ
                       const Layout& layout) {
   silence();
   Handle space = make_space(shape);
-  Handle creation(H5Pcreate(H5P_DATASET_CREATE), "H5Pcreate(data set)");
-  check(H5Pset_obj_track_times(creation, false), "H5Pset_obj_track_times");
+  Handle creation = untimed(H5P_DATASET_CREATE);
   if (layout.chunk.rank() > 0 && shape.elements() > 0) {
     if (layout.chunk.rank() != shape.rank()) {
       throw Error(ExitCode::internal, fmt::format("HDF5: data set {}: chunk {} does not fit shape {}", path,
@@ -119,8 +129,8 @@ Handle create_dataset(const Handle& location, const std::string& path, DType typ
     check(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), "H5Pset_chunk for " + path);
     if (layout.fletcher32) check(H5Pset_fletcher32(creation), "H5Pset_fletcher32");
   }
-  hid_t id =
-      H5Dcreate2(location, path.c_str(), native_type(type), space, making_parents(), creation, H5P_DEFAULT);
+  make_parents(location, path);
+  hid_t id = H5Dcreate2(location, path.c_str(), native_type(type), space, H5P_DEFAULT, creation, H5P_DEFAULT);
   expect<IoError>(id, [&] { return fmt::format("creating data set {} in {}", path, location_of(location)); });
   return Handle(id, "H5Dcreate2");
 }

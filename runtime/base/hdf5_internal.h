@@ -26,6 +26,11 @@ Result expect(Result result, const Describe& describe) {
   return result;
 }
 
+// How all files are created and opened: 1.10 format, no locks.
+Handle file_access();
+// How all files are made: without time stamps.
+Handle untimed_file();
+
 std::vector<hsize_t> to_hsize(const Shape& shape);
 // Rank 0 is a scalar.
 Handle make_space(const Shape& shape);
