@@ -44,7 +44,7 @@ std::vector<ValueId> GraphWriter::add(std::string_view op_name, std::vector<Valu
   auto producer = static_cast<NodeId>(graph_.nodes.size());
   for (size_t i = 0; i < types.size(); ++i) {
     std::string name = fmt::format("{}.{}", origin_, op.name);
-    if (i > 0) name += "." + op.outputs.at(i).substr(0, op.outputs[i].find('['));  // "saved_mean[C]"
+    if (i > 0) name = fmt::format("{}.{}", name, op.outputs.at(i).substr(0, op.outputs[i].find('[')));
     Role role = statistic_of(op, i) ? Role::statistic : Role::activation;
     ValueId id = graph_.add_value(std::move(name), std::move(types[i]), role, states[i]);
     graph_.value(id).producer = producer;
