@@ -1,8 +1,5 @@
 #include "graph/graph.h"
 
-#include <algorithm>
-
-#include "base/error.h"
 
 namespace trireme {
 
