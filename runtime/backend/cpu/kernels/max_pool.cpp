@@ -4,13 +4,11 @@
 namespace TRIREME_KERNEL_SPACE {
 namespace {
 
-typedef uint8_t ByteVec __attribute__((vector_size(TRIREME_LANES)));
-
+// The part of an output's window that lies inside the image, and the first row and column of the whole window.
 struct Window {
   int64_t top, left, y0, y1, x0, x1;
 };
 
-// The part of the window of output (oy, ox) that lies inside the image.
 template <class Task>
 inline Window window_of(const Task& t, int64_t oy, int64_t ox) {
   Window w;
@@ -23,81 +21,95 @@ inline Window window_of(const Task& t, int64_t oy, int64_t ox) {
   return w;
 }
 
-inline void store_positions(uint8_t* out, IntVec position, int n) {
-  ByteVec bytes = __builtin_convertvector(position, ByteVec);
-  if (n == lanes) {
-    __builtin_memcpy(out, &bytes, lanes);
-  } else {
-    for (int i = 0; i < n; ++i) out[i] = bytes[i];
+// Calls body(output offset, input pixel offset of the window's corner, oy, ox, first channel, lanes valid).
+template <class Task, class Body>
+inline void for_each_output(const Task& t, const Body& body) {
+  for (int64_t oy = 0; oy < t.out_height; ++oy) {
+    for (int64_t ox = 0; ox < t.out_width; ++ox) {
+      int64_t out = (oy * t.out_width + ox) * t.channels;
+      for (int64_t c = 0; c < t.channels; c += lanes) {
+        body(out + c, oy, ox, c, static_cast<int>(t.channels - c < lanes ? t.channels - c : lanes));
+      }
+    }
   }
 }
 
-inline IntVec load_positions(const uint8_t* in, int n) {
-  ByteVec bytes{};
-  if (n == lanes) {
-    __builtin_memcpy(&bytes, in, lanes);
-  } else {
-    for (int i = 0; i < n; ++i) bytes[i] = in[i];
-  }
-  return __builtin_convertvector(bytes, IntVec);
+inline void take_larger(Vec v, int where, Vec& best, IntVec& position) {
+  IntVec larger = v > best;
+  best = larger ? v : best;
+  position = larger ? IntVec{} + where : position;
+}
+
+template <class Task>
+inline bool is_halving(const Task& t) {
+  return t.kernel == 2 && t.stride == 2 && t.padding == 0;
+}
+
+// 2x2 windows that lie wholly inside the image: the common case, without loops.
+void max_pool_halving(const MaxPoolTask& t) {
+  int64_t row = t.width * t.channels;
+  for_each_output(t, [&](int64_t out, int64_t oy, int64_t ox, int64_t c, int n) {
+    const float* x = t.x + 2 * oy * row + 2 * ox * t.channels + c;
+    Vec best = load_partial(x, n);
+    IntVec position{};
+    take_larger(load_partial(x + t.channels, n), 1, best, position);
+    take_larger(load_partial(x + row, n), 2, best, position);
+    take_larger(load_partial(x + row + t.channels, n), 3, best, position);
+    store_partial(t.y + out, best, n);
+    store_bytes(t.argmax + out, position, n);
+  });
+}
+
+void max_pool_halving_backward(const MaxPoolBackwardTask& t) {
+  int64_t row = t.width * t.channels;
+  for_each_output(t, [&](int64_t out, int64_t oy, int64_t ox, int64_t c, int n) {
+    float* dx = t.dx + 2 * oy * row + 2 * ox * t.channels + c;
+    Vec d = load_partial(t.dy + out, n);
+    IntVec position = load_bytes(t.argmax + out, n);
+    store_partial(dx, position == 0 ? d : Vec{}, n);
+    store_partial(dx + t.channels, position == 1 ? d : Vec{}, n);
+    store_partial(dx + row, position == 2 ? d : Vec{}, n);
+    store_partial(dx + row + t.channels, position == 3 ? d : Vec{}, n);
+  });
 }
 
 }  // namespace
 
 void max_pool(const MaxPoolTask& t) {
-  for (int64_t oy = 0; oy < t.out_height; ++oy) {
-    for (int64_t ox = 0; ox < t.out_width; ++ox) {
-      Window w = window_of(t, oy, ox);
-      int64_t out = (oy * t.out_width + ox) * t.channels;
-      for (int64_t c = 0; c < t.channels; c += lanes) {
-        int n = static_cast<int>(t.channels - c < lanes ? t.channels - c : lanes);
-        int first = static_cast<int>((w.y0 - w.top) * t.kernel + (w.x0 - w.left));
-        Vec best = load_partial(t.x + (w.y0 * t.width + w.x0) * t.channels + c, n);
-        IntVec position = IntVec{} + first;
-        for (int64_t iy = w.y0; iy < w.y1; ++iy) {
-          for (int64_t ix = w.x0; ix < w.x1; ++ix) {
-            Vec v = load_partial(t.x + (iy * t.width + ix) * t.channels + c, n);
-            IntVec here = IntVec{} + static_cast<int>((iy - w.top) * t.kernel + (ix - w.left));
-            IntVec larger = v > best;
-            best = larger ? v : best;
-            position = larger ? here : position;
-          }
-        }
-        store_partial(t.y + out + c, best, n);
-        store_positions(t.argmax + out + c, position, n);
+  if (is_halving(t)) return max_pool_halving(t);
+  for_each_output(t, [&](int64_t out, int64_t oy, int64_t ox, int64_t c, int n) {
+    Window w = window_of(t, oy, ox);
+    Vec best = load_partial(t.x + (w.y0 * t.width + w.x0) * t.channels + c, n);
+    IntVec position = IntVec{} + static_cast<int>((w.y0 - w.top) * t.kernel + (w.x0 - w.left));
+    for (int64_t iy = w.y0; iy < w.y1; ++iy) {
+      for (int64_t ix = w.x0; ix < w.x1; ++ix) {
+        take_larger(load_partial(t.x + (iy * t.width + ix) * t.channels + c, n),
+                    static_cast<int>((iy - w.top) * t.kernel + (ix - w.left)), best, position);
       }
     }
-  }
+    store_partial(t.y + out, best, n);
+    store_bytes(t.argmax + out, position, n);
+  });
 }
 
-// Windows that do not overlap write every input they cover exactly once; the others add to zeroed memory.
+// Halving windows that cover the image write every input once; the others add to zeroed memory.
 void max_pool_backward(const MaxPoolBackwardTask& t) {
-  bool once = t.stride == t.kernel && t.padding == 0;
-  bool covered = once && t.out_height * t.stride == t.height && t.out_width * t.stride == t.width;
+  bool covers = 2 * t.out_height == t.height && 2 * t.out_width == t.width;
+  if (is_halving(t) && covers) return max_pool_halving_backward(t);
   int64_t count = t.height * t.width * t.channels;
-  if (!covered) {
-    for (int64_t i = 0; i < count; ++i) t.dx[i] = 0.0f;
-  }
-  for (int64_t oy = 0; oy < t.out_height; ++oy) {
-    for (int64_t ox = 0; ox < t.out_width; ++ox) {
-      Window w = window_of(t, oy, ox);
-      int64_t out = (oy * t.out_width + ox) * t.channels;
-      for (int64_t c = 0; c < t.channels; c += lanes) {
-        int n = static_cast<int>(t.channels - c < lanes ? t.channels - c : lanes);
-        Vec d = load_partial(t.dy + out + c, n);
-        IntVec position = load_positions(t.argmax + out + c, n);
-        for (int64_t iy = w.y0; iy < w.y1; ++iy) {
-          for (int64_t ix = w.x0; ix < w.x1; ++ix) {
-            float* dx = t.dx + (iy * t.width + ix) * t.channels + c;
-            IntVec here = position == static_cast<int>((iy - w.top) * t.kernel + (ix - w.left));
-            Vec part = here ? d : Vec{};
-            if (!once) part += load_partial(dx, n);
-            store_partial(dx, part, n);
-          }
-        }
+  for (int64_t i = 0; i < count; ++i) t.dx[i] = 0.0f;
+  for_each_output(t, [&](int64_t out, int64_t oy, int64_t ox, int64_t c, int n) {
+    Window w = window_of(t, oy, ox);
+    Vec d = load_partial(t.dy + out, n);
+    IntVec position = load_bytes(t.argmax + out, n);
+    for (int64_t iy = w.y0; iy < w.y1; ++iy) {
+      for (int64_t ix = w.x0; ix < w.x1; ++ix) {
+        float* dx = t.dx + (iy * t.width + ix) * t.channels + c;
+        IntVec here = position == static_cast<int>((iy - w.top) * t.kernel + (ix - w.left));
+        store_partial(dx, load_partial(dx, n) + (here ? d : Vec{}), n);
       }
     }
-  }
+  });
 }
 
 }  // namespace TRIREME_KERNEL_SPACE

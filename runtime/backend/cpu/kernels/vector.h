@@ -3,6 +3,11 @@
 #pragma once
 
 #include <cstdint>
+
+#ifndef TRIREME_ISA  // the build sets both (backend.cmake); this is for tools that read one file by itself
+#define TRIREME_ISA plain
+#define TRIREME_LANES 4
+#endif
 #if TRIREME_LANES > 4
 #include <immintrin.h>
 #endif
@@ -41,6 +46,29 @@ static inline void store_partial(float* p, Vec v, int count) {
   _mm256_maskstore_ps(p, reinterpret_cast<__m256i>(lane < count), v);
 #else
   for (int i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+
+// The first `count` lanes as bytes, and back (other lanes zero).
+typedef uint8_t ByteVec __attribute__((vector_size(TRIREME_LANES)));
+
+static inline void store_bytes(uint8_t* p, IntVec v, int count) {
+  ByteVec bytes = __builtin_convertvector(v, ByteVec);
+#if TRIREME_LANES == 16
+  _mm_mask_storeu_epi8(p, static_cast<__mmask16>((1u << count) - 1u), reinterpret_cast<__m128i>(bytes));
+#else
+  for (int i = 0; i < count; ++i) p[i] = bytes[i];
+#endif
+}
+
+static inline IntVec load_bytes(const uint8_t* p, int count) {
+#if TRIREME_LANES == 16
+  __m128i bytes = _mm_maskz_loadu_epi8(static_cast<__mmask16>((1u << count) - 1u), p);
+  return reinterpret_cast<IntVec>(_mm512_cvtepu8_epi32(bytes));
+#else
+  ByteVec bytes{};
+  for (int i = 0; i < count; ++i) bytes[i] = p[i];
+  return __builtin_convertvector(bytes, IntVec);
 #endif
 }
 
