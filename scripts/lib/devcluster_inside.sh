@@ -82,6 +82,19 @@ private_tmp() {
   umount -R "$state/shared"
 }
 
+# own_processors: the processors of this node, as a list for taskset. Nodes take turns through the machine's, so
+# that jobs see as many as their node has, and two nodes share one only when there are too few.
+own_processors() {
+  local range first last cpus i available=() own=()
+  read -r cpus <"$state/cpus"
+  while read -r range; do
+    first=${range%-*} last=${range#*-}
+    for ((i = first; i <= last; i++)); do available+=("$i"); done
+  done < <(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status | tr , '\n')
+  for ((i = 0; i < cpus; i++)); do own+=("${available[((number - 1) * cpus + i) % ${#available[@]}]}"); done
+  (IFS=, && echo "${own[*]}")
+}
+
 node_main() {
   local pid
   record_me "$state/spool/n$number/me"
@@ -96,7 +109,7 @@ node_main() {
   read -r pid _ <"$state/spool/n$number/me"
   echo "$pid" >"$state/nodes/n$number"
   # PID 1 stays beside slurmd to collect orphaned job steps, which slurmd does not.
-  slurmd -D -f "$state/slurm.conf" -N "n$number" &
+  taskset -c "$(own_processors)" slurmd -D -f "$state/slurm.conf" -N "n$number" &
   wait $! || echo "n$number" >"$state/failed" # `up` looks for this file
 }
 

@@ -1,0 +1,72 @@
+# What the cluster tests share: a dev cluster of their own that always goes down again, and jobs that end or fail
+# the test within a bound. To be sourced with SOURCE_DIR, BIN_DIR and WORK_DIR set.
+# shellcheck shell=bash
+# shellcheck disable=SC2154
+
+cluster=test-$$
+devcluster() { "$SOURCE_DIR/scripts/devcluster" --name "$cluster" "$@"; }
+
+skip() {
+  echo "SKIPPED: $*"
+  exit 77 # SKIP_RETURN_CODE
+}
+
+fail() {
+  echo "FAILED: $*" >&2
+  if [[ -e ${log:-} ]]; then
+    echo "--- $log:" >&2
+    tail -n 40 "$log" >&2
+  fi
+  exit 1
+}
+
+# need_cluster: skips the test, saying why, where no cluster can be had.
+need_cluster() {
+  ((EUID == 0)) || skip "a dev cluster needs root"
+  local tool
+  for tool in slurmctld slurmd sinfo munged ip; do
+    command -v $tool >/dev/null || skip "$tool is not installed (scripts/test.sh installs it)"
+  done
+  unshare --net --mount --uts --ipc --pid --fork true 2>/dev/null || skip "this machine allows no namespaces"
+}
+
+# start_cluster NODES: with a trap that takes it down however the test ends.
+start_cluster() {
+  trap 'devcluster down >/dev/null' EXIT
+  trap 'exit 130' INT TERM HUP
+  devcluster up "$1" --share "$WORK_DIR" --share "$BIN_DIR" || fail "the dev cluster did not come up"
+}
+
+# submit NAME ARGUMENTS...: submits train.sbatch on two nodes; sets `job` and `log`.
+submit() {
+  log=$WORK_DIR/$1.log
+  shift
+  job=$(devcluster run sbatch --parsable --nodes=2 --time=5 --output="$log" \
+    "$SOURCE_DIR/scripts/train.sbatch" "$@") || fail "sbatch failed"
+}
+
+# job_state: the job's state and exit code, as in "COMPLETED 0:0".
+job_state() {
+  devcluster run scontrol show job -o "$job" | sed 's/.*JobState=\([A-Z_]*\).* ExitCode=\([0-9:]*\).*/\1 \2/'
+}
+
+# expect_end STATE CODE: waits for the job to end, and fails when it ends otherwise or not at all.
+expect_end() {
+  local deadline=$((SECONDS + 150)) state
+  while true; do
+    state=$(job_state)
+    case $state in PENDING* | CONFIGURING* | RUNNING* | COMPLETING*) ;; *) break ;; esac
+    ((SECONDS < deadline)) || fail "job $job has not ended after 150 s: $state"
+    sleep 0.2
+  done
+  [[ $state == "$1 $2" ]] || fail "job $job ended as '$state', not as '$1 $2'"
+}
+
+# expect_log TEXT: the job's log must hold it.
+expect_log() { grep -qF -- "$1" "$log" || fail "the job's log does not say '$1'"; }
+
+# summary RUN KEY: a value out of a run's summary.json (the last of that name), without quotes.
+summary() {
+  [[ -e $WORK_DIR/runs/$1/summary.json ]] || fail "runs/$1/summary.json is missing"
+  grep -o "\"$2\": *[^,}]*" "$WORK_DIR/runs/$1/summary.json" | tail -n 1 | sed 's/^[^:]*: *//; s/"//g'
+}
