@@ -1,0 +1,167 @@
+// The strategy alone: arenas without a model, filled by hand, on thread ranks.
+#include "train/allreduce.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "comm/thread_ranks.h"
+#include "support/expect_error.h"
+#include "train/strategies.h"
+
+namespace trireme {
+namespace {
+
+// A matrix of 100, a bias of 10, a matrix of 50; statistics: a mean of 3 channels, the loss.
+ArenaLayout layout() {
+  ArenaLayout layout;
+  layout.parameters = {{"b.weight", {10, 10}, 0}, {"b.bias", {10}, 112}, {"a.weight", {5, 10}, 128}};
+  layout.parameter_elements = 192;
+  layout.statistics = {{"mean", {3}, 192}, {"loss", {}, 208}};
+  layout.gradient_elements = 224;
+  layout.states = {{"running_mean", {3}, 0}};
+  layout.state_elements = 16;
+  layout.running_means = {{192, 0, 3, 0.25}};
+  return layout;
+}
+
+std::unique_ptr<Optimizer> plain_sgd(double weight_decay = 0) {
+  OptimizerConfig config;
+  config.momentum = 0;
+  config.weight_decay = weight_decay;
+  return make_optimizer(config, 192);
+}
+
+void fill_gradients(Arenas& arenas, int rank) {
+  for (const auto* tensors : {&arenas.layout.parameters, &arenas.layout.statistics}) {
+    for (const ArenaTensor& tensor : *tensors) {
+      for (size_t i = 0; i < tensor.size(); ++i) {
+        arenas.gradients.as<float>()[tensor.offset + i] =
+            static_cast<float>(rank + 1) * static_cast<float>(tensor.offset + i + 1);
+      }
+    }
+  }
+}
+
+TEST(UpdateRanges, merge_neighbours_and_leave_out_vectors) {
+  std::vector<UpdateRange> ranges = update_ranges(layout());
+  ASSERT_EQ(ranges.size(), 3u);
+  EXPECT_EQ(ranges[0].range, (Range{0, 112}));
+  EXPECT_TRUE(ranges[0].weight_decay);
+  EXPECT_EQ(ranges[1].range, (Range{112, 128}));
+  EXPECT_FALSE(ranges[1].weight_decay);
+  EXPECT_EQ(ranges[2].range, (Range{128, 192}));
+  ArenaLayout matrices = layout();
+  matrices.parameters[1].shape = {2, 5};
+  EXPECT_EQ(update_ranges(matrices).size(), 1u);
+}
+
+// Whatever the bucket's size and however ranges arrive, also differently on different ranks.
+TEST(AllReduce, sums_over_ranks_in_buckets_of_any_size) {
+  for (int ranks : {1, 2, 3}) {
+    for (size_t bucket_bytes : {size_t{1}, size_t{100}, size_t{256}, size_t{896}, size_t{1} << 20}) {
+      run_ranks(ranks, [&](Communicator& communicator) {
+        Arenas arenas(layout());
+        AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.bucket_bytes = bucket_bytes});
+        for (int64_t step = 0; step < 2; ++step) {
+          std::fill_n(arenas.parameters.as<float>(), 192, 0.0f);
+          fill_gradients(arenas, communicator.rank());
+          strategy.begin_step(step, 1.0);
+          if (communicator.rank() == 1) {
+            strategy.range_ready({0, 224});
+          } else {
+            strategy.range_ready({0, 112});
+            strategy.range_ready({112, 128});
+            strategy.range_ready({128, 192});
+            strategy.range_ready({192, 224});
+          }
+          strategy.finish_step();
+          float factor = static_cast<float>(ranks * (ranks + 1)) / 2;
+          for (size_t i : {0, 99, 112, 121, 128, 177}) {
+            EXPECT_EQ(arenas.parameters.as<float>()[i], -factor * static_cast<float>(i + 1)) << i;
+          }
+          EXPECT_EQ(arenas.gradients.as<float>()[208], factor * 209);  // the loss
+          EXPECT_EQ(arenas.parameters.as<float>()[111], 0.0f);         // padding
+        }
+      });
+    }
+  }
+}
+
+TEST(AllReduce, moves_running_means) {
+  run_ranks(2, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    arenas.state.as<float>()[0] = 8;
+    arenas.gradients.as<float>()[192] = communicator.rank() == 0 ? 3.0f : 1.0f;
+    strategy.begin_step(0, 0.1);
+    strategy.range_ready({0, 224});
+    strategy.finish_step();
+    EXPECT_EQ(arenas.state.as<float>()[0], 0.75f * 8 + 0.25f * 4);
+  });
+}
+
+TEST(AllReduce, decays_matrices_only) {
+  run_ranks(1, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    std::fill_n(arenas.parameters.as<float>(), 192, 1.0f);
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(0.5), {});
+    strategy.begin_step(0, 0.5);
+    strategy.range_ready({0, 224});
+    strategy.finish_step();
+    EXPECT_EQ(arenas.parameters.as<float>()[0], 0.75f);
+    EXPECT_EQ(arenas.parameters.as<float>()[112], 1.0f);
+    EXPECT_EQ(arenas.parameters.as<float>()[130], 0.75f);
+  });
+}
+
+TEST(AllReduce, clips_by_the_norm_of_the_whole_group) {
+  run_ranks(2, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.bucket_bytes = 256, .clip_norm = 1.0});
+    // The sum over both ranks is (3, 4): norm 5. The loss behind the gradients does not count.
+    arenas.gradients.as<float>()[0] = communicator.rank() == 0 ? 3.0f : 0.0f;
+    arenas.gradients.as<float>()[150] = communicator.rank() == 1 ? 4.0f : 0.0f;
+    arenas.gradients.as<float>()[208] = 1000;
+    strategy.begin_step(0, 1.0);
+    strategy.range_ready({0, 224});
+    StepReport report = strategy.finish_step();
+    EXPECT_DOUBLE_EQ(report.gradient_norm, 5.0);
+    EXPECT_FLOAT_EQ(arenas.parameters.as<float>()[0], -0.6f);
+    EXPECT_FLOAT_EQ(arenas.parameters.as<float>()[150], -0.8f);
+  });
+}
+
+TEST(AllReduce, refuses_gaps_and_missing_ranges) {
+  run_ranks(1, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    strategy.begin_step(0, 1.0);
+    strategy.range_ready({0, 112});
+    test::expect_error(ExitCode::internal, {"[128, 192)", "[0, 112)"}, [&] {
+      strategy.range_ready({128, 192});
+    });
+    test::expect_error(ExitCode::internal, {"112"}, [&] { strategy.finish_step(); });
+  });
+}
+
+TEST(Strategies, by_name) {
+  run_ranks(1, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    Config config;
+    config.optimizer.kind = "adamw";
+    auto strategy = make_strategy(config, arenas, communicator);
+    EXPECT_EQ(strategy->name(), "allreduce");
+    std::vector<StateSlot> slots = strategy->state_slots();
+    ASSERT_EQ(slots.size(), 2u);
+    EXPECT_EQ(slots[0].name, "first_moment");
+    EXPECT_EQ(slots[1].values.size(), 192u);
+    config.parallel.mode = "gossip";
+    test::expect_error(ExitCode::bad_config, {"parallel.mode", "gossip"},
+                       [&] { make_strategy(config, arenas, communicator); });
+  });
+}
+
+}  // namespace
+}  // namespace trireme

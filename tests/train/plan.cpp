@@ -1,0 +1,43 @@
+#include "train/plan_report.h"
+
+#include <gmock/gmock.h>
+
+#include "training_fixture.h"
+
+namespace trireme::test {
+namespace {
+
+using testing::HasSubstr;
+class Plan : public TrainingTest {};
+
+TEST_F(Plan, tells_shapes_counts_and_bytes) {
+  Config c = config("", 61, 17);
+  std::string text = plan_report(c, 2);
+  EXPECT_THAT(text, HasSubstr("local batch 9"));
+  EXPECT_THAT(text, HasSubstr("float32[9, 8, 8, 1]"));
+  EXPECT_THAT(text, HasSubstr("linear1.weight"));
+  EXPECT_THAT(text, HasSubstr("[64, 16]"));
+  EXPECT_THAT(text, HasSubstr("parameters  1108 ("));  // 64 * 16 + 16 + 16 * 4 + 4
+  EXPECT_THAT(text, HasSubstr("4 an epoch (batch 17 over all ranks), 4 in all"));
+  EXPECT_THAT(text, HasSubstr("61 samples"));
+  EXPECT_THAT(text, HasSubstr("in 1 slot(s) of sgd"));
+  EXPECT_THAT(text, HasSubstr("planned"));
+  EXPECT_THAT(text, HasSubstr("FLOPs"));
+  EXPECT_THAT(plan_report(c, 1), HasSubstr("exchange    0 B"));
+}
+
+TEST_F(Plan, touches_nothing) {
+  Config c = config();
+  std::vector<std::string> before = folder_.names();
+  plan_report(c, 4);
+  EXPECT_EQ(folder_.names(), before);
+}
+
+TEST_F(Plan, tells_of_bad_data) {
+  Config c = config();
+  std::ofstream(c.data.train) << "rubbish";
+  expect_error(ExitCode::bad_data, {c.data.train}, [&] { plan_report(c, 1); });
+}
+
+}  // namespace
+}  // namespace trireme::test
