@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -32,8 +33,13 @@ Labels read_labels(const fs::path& path) {
                     path.string(), reader.shape().to_string());
   }
   Labels labels;
-  labels.values.resize(static_cast<size_t>(reader.shape()[0]));
-  reader.read(labels.values);
+  // In pieces: a damaged header may promise far more labels than the file holds, or than there is memory.
+  constexpr int64_t piece = 1 << 20;
+  for (int64_t first = 0; first < reader.shape()[0]; first += piece) {
+    auto count = static_cast<size_t>(std::min(piece, reader.shape()[0] - first));
+    labels.values.resize(labels.values.size() + count);
+    reader.read(std::span(labels.values).last(count));
+  }
   reader.finish();
   if (!labels.values.empty()) labels.largest = *std::max_element(labels.values.begin(), labels.values.end());
   labels.sha256 = reader.stored_sha256();
