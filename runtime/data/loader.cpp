@@ -197,6 +197,13 @@ void require_samples(const ImageDataset& dataset) {
   if (dataset.size() == 0) throw DataError("{}: holds no samples", dataset.path().string());
 }
 
+ImageTransform transform_of(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options,
+                            bool augment) {
+  const ImageDataset& like = options.normalize_like ? *options.normalize_like : dataset;
+  return ImageTransform(config.transform, dataset.image_shape(), like.mean(), like.standard_deviation(),
+                        options.seed, augment);
+}
+
 }  // namespace
 
 Loader Loader::training(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options) {
@@ -204,8 +211,7 @@ Loader Loader::training(const ImageDataset& dataset, const DataConfig& config, c
   int64_t largest = std::min(config.batch, dataset.size());
   auto pass = std::unique_ptr<Pass>(new Pass{
       .dataset = &dataset,
-      .transform = ImageTransform(config.transform, dataset.image_shape(), dataset.mean(),
-                                  dataset.standard_deviation(), options.seed, /*augment=*/true),
+      .transform = transform_of(dataset, config, options, /*augment=*/true),
       .training = true,
       .shuffle = config.shuffle,
       .seed = options.seed,
@@ -225,8 +231,7 @@ Loader Loader::sequential(const ImageDataset& dataset, const DataConfig& config,
   auto longest = static_cast<int64_t>(slice_of(dataset.size(), 0, options.ranks).size());
   auto pass = std::unique_ptr<Pass>(new Pass{
       .dataset = &dataset,
-      .transform = ImageTransform(config.transform, dataset.image_shape(), dataset.mean(),
-                                  dataset.standard_deviation(), options.seed, /*augment=*/false),
+      .transform = transform_of(dataset, config, options, /*augment=*/false),
       .training = false,
       .shuffle = false,
       .seed = options.seed,

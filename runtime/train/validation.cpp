@@ -24,6 +24,7 @@ std::optional<ValidationRecord> validate(Session& session, int64_t step,
   LoaderOptions options;
   options.rank = session.communicator.rank();
   options.ranks = session.communicator.size();
+  options.normalize_like = &session.training;
   Loader loader = Loader::sequential(*session.validation, session.config.data, options);
   Sums sums;
   while (std::optional<Batch> batch = loader.next()) {
@@ -46,7 +47,8 @@ std::optional<ValidationRecord> validate(Session& session, int64_t step,
   }
   session.communicator.all_reduce(&sums, sizeof sums / sizeof(double), DType::float64);
   if (sums.stop_votes > 0 || sums.count == 0) return std::nullopt;
-  return ValidationRecord{step, session.running_epoch(step), sums.loss / sums.count, sums.correct / sums.count};
+  return ValidationRecord{step, session.running_epoch(step), sums.loss / sums.count,
+                          sums.correct / sums.count};
 }
 
 }  // namespace trireme

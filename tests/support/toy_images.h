@@ -18,6 +18,7 @@ struct ToyImages {
   int64_t classes = 4;
   uint64_t seed = 1;  // of noise and labels; the classes' patterns are always the same
   double noise = 0.5;
+  double mean = 0.5;  // the attribute, not the pixels
 };
 
 // Writes an HDF5 data set by the contract.
@@ -43,7 +44,7 @@ inline void write_toy_images(const std::filesystem::path& path, const ToyImages&
     h5::Handle set =
         h5::create_dataset(file, "/images", DType::uint8, {toy.count, toy.side, toy.side, 1}, layout);
     h5::write_all(set, DType::uint8, images.data());
-    std::vector<double> mean{0.5};
+    std::vector<double> mean{toy.mean};
     std::vector<double> deviation{0.25};
     std::vector<std::string> names;
     for (int64_t c = 0; c < toy.classes; ++c) names.push_back("class " + std::to_string(c));

@@ -80,6 +80,15 @@ TEST_F(Learning, validates_when_asked) {
   EXPECT_TRUE(summary("without")["validation"].is_null());
 }
 
+// A model has learned to read pixels as the training data's mean and deviation scale them.
+TEST_F(Learning, validation_is_normalised_like_the_training_data) {
+  Config c = config("train.epochs = 2\n");
+  RunOutcome same = run(c, 1, "same");
+  write_toy_images(folder_ / "other.h5", {.count = 37, .seed = 2, .mean = 0.1});
+  c.data.validation = (folder_ / "other.h5").string();
+  EXPECT_EQ(run(c, 1, "other").validations.back().loss, same.validations.back().loss);
+}
+
 TEST_F(Learning, steps_are_a_limit) {
   RunOutcome outcome = run(config("train.epochs = 5\ntrain.steps = 7\n"), 1, "run");
   EXPECT_EQ(outcome.result.steps, 7);
