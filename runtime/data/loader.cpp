@@ -16,6 +16,15 @@
 #include "data/transform.h"
 
 namespace trireme {
+namespace {
+
+// Asks for the beginning of an image; the processor follows the rest by itself.
+void fetch(const uint8_t* pixels, int64_t bytes) {
+  constexpr int64_t line = 64, most = 2048;
+  for (int64_t at = 0; at < std::min(bytes, most); at += line) __builtin_prefetch(pixels + at);
+}
+
+}  // namespace
 
 // What each batch holds: a value that all workers read. Orders of epochs are drawn once and shared.
 struct Loader::Pass {
@@ -82,9 +91,17 @@ struct Loader::Pass {
       begin += in_epoch * batch;
     }
     int64_t values = dataset->image_bytes();
+    auto sample_at = [&](int64_t i) { return order ? (*order)[begin + i] : begin + i; };
+    ImageDataset::Image next{};
+    if (planned.count > 0) next = dataset->image(sample_at(0));
     for (int64_t i = 0; i < planned.count; ++i) {
-      int64_t sample = order ? (*order)[begin + i] : begin + i;
-      ImageDataset::Image image = dataset->image(sample);
+      int64_t sample = sample_at(i);
+      ImageDataset::Image image = std::move(next);
+      if (i + 1 < planned.count) {
+        // Shuffled images lie anywhere in memory: fetch the next while this one is worked on.
+        next = dataset->image(sample_at(i + 1));
+        fetch(next.pixels, values);
+      }
       transform.apply(image.pixels, transform.draw(planned.epoch, sample), images + i * values);
       labels[i] = dataset->labels()[static_cast<size_t>(sample)];
     }
@@ -197,8 +214,8 @@ void require_samples(const ImageDataset& dataset) {
   if (dataset.size() == 0) throw DataError("{}: holds no samples", dataset.path().string());
 }
 
-ImageTransform transform_of(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options,
-                            bool augment) {
+ImageTransform transform_of(const ImageDataset& dataset, const DataConfig& config,
+                            const LoaderOptions& options, bool augment) {
   const ImageDataset& like = options.normalize_like ? *options.normalize_like : dataset;
   return ImageTransform(config.transform, dataset.image_shape(), like.mean(), like.standard_deviation(),
                         options.seed, augment);

@@ -34,8 +34,8 @@ struct LoaderOptions {
   int64_t ranks = 1;
   int64_t first_step = 0;  // resume here
   int64_t end_step = 0;    // one past the last
-  // Whose mean and standard deviation normalise: for validation the training data's, since that is what the model
-  // has learned to read. Null: the data set's own.
+  // Whose mean and standard deviation normalise: for validation the training data's, since that is what the
+  // model has learned to read. Null: the data set's own.
   const ImageDataset* normalize_like = nullptr;
 };
 

@@ -33,13 +33,13 @@ class ImageTransform {
   void apply(const uint8_t* in, const Draw& drawn, float* out) const;
 
  private:
-  void normalise_row(const uint8_t* in, float* out) const;
+  void normalise(const uint8_t* in, float* out) const;
 
   int64_t height_, width_, channels_;
   int64_t padding_;
   bool flip_;
   uint64_t seed_;
-  // One a value of a row, so that the loop over a row is the same for any number of channels:
+  // One a value of a tile of pixels, so that the loop over it is the same for any number of channels:
   // out = pixel * scale + offset.
   std::vector<float> scale_;
   std::vector<float> offset_;
