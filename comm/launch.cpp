@@ -92,6 +92,12 @@ int rank_from_environment() {
   return 0;
 }
 
+int ranks_from_environment() {
+  if (auto ranks = number_in("OMPI_COMM_WORLD_SIZE")) return static_cast<int>(*ranks);
+  if (!ordinary_step()) return 1;
+  return static_cast<int>(number_in("SLURM_STEP_NUM_TASKS").value_or(1));
+}
+
 std::string host_name() {
   std::array<char, 256> buffer{};
   if (::gethostname(buffer.data(), buffer.size() - 1) != 0) return "unknown-host";

@@ -1,15 +1,20 @@
 #include "comm/run_main.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <ctime>
 #include <exception>
 #include <new>
 #include <string_view>
+
 #include <thread>
 
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
+#include "comm/mpi_defaults.h"
 #include "comm/world.h"
 
 namespace trireme {
@@ -19,16 +24,23 @@ namespace {
 // rank 0's abort ends them within that time and the message stands once; an error of one rank alone is
 // printed this much later.
 constexpr std::chrono::milliseconds others_wait{300};
+// How long a rank waits for the others to fail in the same way, where all do and there is no abort.
+constexpr std::chrono::milliseconds alike_stay{300};
+// How long a rank that failed before MPI_Init waits for the others to come there.
+constexpr std::chrono::seconds meeting_limit{10};
 
 struct Failure {
   int code;
   std::string message;
+  bool of_comm = false;
 };
 
 // To be called inside a handler.
 Failure describe_current_exception() {
   try {
     throw;
+  } catch (const CommError& error) {
+    return {static_cast<int>(error.code()), error.what(), true};
   } catch (const Error& error) {
     return {static_cast<int>(error.code()), error.what()};
   } catch (const std::bad_alloc&) {
@@ -52,40 +64,72 @@ void print(std::string line) {
   }
 }
 
+// Sleeps, but no longer than until the launcher ends the job.
+void sleep_unless_ended(std::chrono::nanoseconds time) {
+  sigset_t terminate;
+  sigemptyset(&terminate);
+  sigaddset(&terminate, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &terminate, nullptr);
+  timespec limit{0, time.count()};  // less than a second
+  ::sigtimedwait(&terminate, nullptr, &limit);
+}
+
 // The message with who says it, unless it says so itself (CommError does).
 std::string with_rank(const std::string& message, int rank) {
   std::string who = fmt::format("rank {} on {}: ", rank, host_name());
   return message.starts_with(who) ? message : who + message;
 }
 
-// Getting here meant unwinding the stack, and a destructor may have joined a thread that was in a collective.
-// That cannot hang all failing ranks at once: collectives are called in one order, so of any set of failing
-// ranks the one that is furthest behind has peers for everything that it began, gets here, and ends all the
-// others.
+// After MPI_Init. Getting here meant unwinding the stack, and a destructor may have joined a thread that was
+// in a collective. That cannot hang all failing ranks at once: collectives are called in one order, so of any
+// set of failing ranks the one that is furthest behind has peers for everything that it began, gets here, and
+// ends all the others.
+int abort_job(const std::string& name, const Failure& failure, int rank, bool printed) {
+  if (rank != 0) std::this_thread::sleep_for(others_wait);
+  if (!printed) print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
+  MPI_Abort(MPI_COMM_WORLD, failure.code);
+  ::_exit(failure.code);
+}
+
+// Before MPI_Init there is nothing to abort; the launcher ends the job on the first bad exit, by SIGTERM, and
+// srun then reports that (143) instead of our code, and may lose the message.
+int end_before_init(const std::string& name, const Failure& failure, int rank) {
+  if (rank == 0) print(fmt::format("{}: error: {}", name, failure.message));
+  if (ranks_from_environment() == 1) return failure.code;
+  // All ranks have the same command line and config, and fail alike: rank 0's message is enough, and all give
+  // the same code as long as each gets there before the launcher ends it.
+  if (failure.code == static_cast<int>(ExitCode::usage) ||
+      failure.code == static_cast<int>(ExitCode::bad_config)) {
+    sleep_unless_ended(alike_stay);
+    return failure.code;
+  }
+  if (failure.of_comm) {  // MPI itself cannot start
+    if (rank != 0) print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
+    return failure.code;
+  }
+  // Anything else may be this rank's own trouble while the others are on their way into MPI_Init. Meet them
+  // there, and then abort; should they not come, leave.
+  std::thread([&] {
+    std::this_thread::sleep_for(meeting_limit);
+    if (rank != 0) print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
+    ::_exit(failure.code);
+  }).detach();
+  set_mpi_defaults(launch_from_environment());
+  int provided = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  return abort_job(name, failure, rank, rank == 0);
+}
+
 int end_job(const std::string& name, const Failure& failure) {
   int initialized = 0;
   int finalized = 0;
   MPI_Initialized(&initialized);
   MPI_Finalized(&finalized);
   int rank = rank_from_environment();
-  if (!initialized || finalized) {
-    // Every rank has the same command line and config, so rank 0's message is enough; anything else may be
-    // one rank's own trouble. The others wait even when they are silent: mpirun and srun -K1 end the whole
-    // job on the first bad exit, which must not come before rank 0 has spoken.
-    bool alike = failure.code == static_cast<int>(ExitCode::usage) ||
-                 failure.code == static_cast<int>(ExitCode::bad_config);
-    if (rank != 0) std::this_thread::sleep_for(others_wait);
-    if (rank == 0) {
-      print(fmt::format("{}: error: {}", name, failure.message));
-    } else if (!alike) {
-      print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
-    }
-    return failure.code;
-  }
-  if (rank != 0) std::this_thread::sleep_for(others_wait);
+  if (!initialized) return end_before_init(name, failure, rank);
+  if (!finalized) return abort_job(name, failure, rank, false);
   print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
-  MPI_Abort(MPI_COMM_WORLD, failure.code);
-  ::_exit(failure.code);
+  return failure.code;
 }
 
 }  // namespace

@@ -11,12 +11,14 @@ namespace trireme {
 // An exception out of body ends the job with its code (trireme::Error: its own; std::bad_alloc and everything
 // else: 70):
 // - before MPI_Init (or where there is no MPI) rank 0, by the launcher's environment, prints
-//   "trireme-NAME: error: MESSAGE" and every rank returns the code. Other ranks are silent about the command
-//   line and the config, which all share, and say anything else a little later, if they still live by then;
+//   "trireme-NAME: error: MESSAGE" and every rank ends with the code. Other ranks are silent about the
+//   command line and the config, which all share; any other failure is taken to MPI_Init and goes the next
+//   way;
 // - after MPI_Init the process prints "trireme-NAME: error: rank R on HOST: MESSAGE" and calls
 //   MPI_Abort(MPI_COMM_WORLD, code), which takes all ranks down within seconds, also those that wait in a
-//   collective. MPI_Finalize is never called after an error. Here too rank 0 speaks first, so that an error
-//   that all ranks raise alike stands once.
+//   collective. MPI_Finalize is never called after an error. Rank 0 speaks first, so that an error that all
+//   ranks raise alike stands once.
+// Under srun this needs -K1 (kill the step on a bad exit), under mpirun nothing.
 // name: the executable's, e.g. "trireme-train".
 int run_main(const std::string& name, int argc, char** argv, const std::function<int(int, char**)>& body);
 

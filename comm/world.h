@@ -25,6 +25,9 @@ Launch launch_from_environment();
 // who must decide before MPI_Init which rank prints.
 int rank_from_environment();
 
+// The number of ranks that the launcher's environment tells, 1 when there is none. Never throws.
+int ranks_from_environment();
+
 // gethostname, up to the first dot.
 std::string host_name();
 

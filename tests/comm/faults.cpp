@@ -78,6 +78,13 @@ TEST(Faults, OneRankBeforeInit) {
   }
 }
 
+TEST(Faults, AllRanksBeforeInit) {
+  Result result = mpirun(3, "all-before-init");
+  EXPECT_EQ(result.code, 74) << result.output;
+  EXPECT_EQ(result.times("/data: permission denied"), 1) << result.output;
+  EXPECT_LT(result.seconds, soon);
+}
+
 TEST(Faults, OneRankWhileTheOthersWaitInACollective) {
   for (int culprit : {0, 1, 2}) {
     Result result = mpirun(3, fmt::format("data {}", culprit));

@@ -24,6 +24,8 @@ int body(int argc, char** argv) {
   if (fault == "config") throw ConfigError("run.toml:3:1: unknown key 'learning_rat'");
   if (fault == "before-init" && rank_from_environment() == culprit) throw IoError("/data: permission denied");
 
+  if (fault == "all-before-init") throw IoError("/data: permission denied");
+
   World world;
   Communicator& all = world.communicator();
   float one = 1;

@@ -79,6 +79,7 @@ TEST(Launch, Mpirun) {
   EXPECT_EQ(launch.launcher, "mpirun");
   EXPECT_EQ(launch.rank, 3);
   EXPECT_EQ(launch.size, 4);
+  EXPECT_EQ(ranks_from_environment(), 4);
   EXPECT_EQ(launch.local_size, 2);
   EXPECT_EQ(rank_from_environment(), 3);
 }
@@ -105,6 +106,7 @@ TEST(Launch, SrunWithPmix) {
   EXPECT_EQ(launch.launcher, "srun");
   EXPECT_EQ(launch.rank, 6);
   EXPECT_EQ(launch.size, 7);
+  EXPECT_EQ(ranks_from_environment(), 7);
   EXPECT_EQ(launch.local_size, 1);
   ::setenv("SLURM_NODEID", "2", 1);
   EXPECT_EQ(launch_from_environment().local_size, 2);
@@ -132,6 +134,7 @@ TEST(Launch, OneTaskOfSrunWithoutPmixIsAlone) {
 TEST(Launch, TheBatchScriptIsNoTask) {
   Environment batch({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_NODEID", "0"}});
   EXPECT_EQ(launch_from_environment().launcher, "none");
+  EXPECT_EQ(ranks_from_environment(), 1);
   // Slurm's own steps, as the interactive shell of salloc.
   Environment interactive(
       {{"SLURM_STEP_ID", "4294967290"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "0"}});
