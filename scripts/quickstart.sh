@@ -79,12 +79,12 @@ fi
 cat <<END
 
   test accuracy   $(figure accuracy)
-  training took   $(figure train_seconds) s at $(figure samples_per_second) samples/s
+  training took   $(printf '%.0f s at %.0f samples/s' "$(figure train_seconds)" "$(figure samples_per_second)")
   results         $run/ (summary.json, metrics.jsonl, log.txt, config.toml, checkpoints/)
   data            data/fashion_mnist/
 
 Next:
-  $bin/trireme-train $config --plan            what the network is made of
-  mpirun -n 2 $bin/trireme-train configs/fashion_cnn.toml       a better network, with augmentation
-  sudo scripts/devcluster up 2                 a SLURM cluster on this machine, to submit scripts/train.sbatch to
+  what the network is made of          $bin/trireme-train $config --plan
+  a better one, with augmentation      mpirun -n 2 --bind-to none $bin/trireme-train configs/fashion_cnn.toml
+  a SLURM cluster on this machine      sudo scripts/devcluster up 2
 END
