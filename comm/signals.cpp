@@ -34,7 +34,14 @@ StopSignals::StopSignals() {
 }
 
 StopSignals::~StopSignals() {
-  for (size_t i = 0; i < signals_.size(); ++i) ::sigaction(signals_[i], &former_[i], nullptr);
+  int came = received.load(std::memory_order_relaxed);
+  for (size_t i = 0; i < signals_.size(); ++i) {
+    // Launchers deliver twice (scancel to the tasks, and srun passing on its own copy). The one that was
+    // heeded must not kill by its second copy what is about to end well.
+    bool heeded = came == signals_[i] && came != SIGINT && former_[i].sa_handler == SIG_DFL;
+    if (heeded) former_[i].sa_handler = SIG_IGN;
+    ::sigaction(signals_[i], &former_[i], nullptr);
+  }
   received.store(0, std::memory_order_relaxed);
 }
 

@@ -7,8 +7,14 @@
 namespace trireme {
 
 // While one lives, SIGTERM, SIGUSR1 and SIGINT set a flag and do nothing else (async-signal-safe; interrupted
-// system calls restart). The destructor puts the former handlers back and clears the flag. One at a time.
-// A second SIGINT in a row kills at once, so that Ctrl-C twice always works.
+// system calls restart). The destructor puts the former handlers back and clears the flag; only the SIGTERM
+// or SIGUSR1 that has come is ignored from then on, since launchers deliver it twice. One at a time. A second
+// SIGINT in a row kills at once, so that Ctrl-C twice always works.
+//
+// Make it before the World, so that it outlives MPI_Finalize: ranks agree on stopping, and a rank that leaves
+// on another's word may still have its own signal to come. The price: srun -K1 ends the ranks that wait for a
+// killed one by SIGTERM first, and by SIGKILL only after Slurm's KillWait (30 s). A rank that fails by an
+// exception takes the others down at once (run_main).
 class StopSignals {
  public:
   StopSignals();

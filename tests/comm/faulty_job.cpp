@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -26,6 +27,8 @@ int body(int argc, char** argv) {
 
   if (fault == "all-before-init") throw IoError("/data: permission denied");
 
+  std::optional<StopSignals> listening;
+  if (fault == "signal") listening.emplace();
   World world;
   Communicator& all = world.communicator();
   float one = 1;
@@ -38,7 +41,6 @@ int body(int argc, char** argv) {
   if (fault == "stopped") return static_cast<int>(ExitCode::stopped);
   if (fault == "all") throw DataError("train.h5: bad checksum");
   if (fault == "signal") {
-    StopSignals listening;
     if (world.rank() == 0) std::fputs("ready\n", stderr);
     float stop = 0;
     while (stop == 0) {

@@ -212,6 +212,22 @@ TEST(Signals, FormerHandlersComeBack) {
   ::signal(SIGUSR1, SIG_DFL);
 }
 
+TEST(Signals, TheSecondCopyOfASignalDoesNotKill) {
+  EXPECT_EXIT(
+      {
+        ::signal(SIGTERM, SIG_DFL);
+        ::signal(SIGUSR1, SIG_DFL);
+        {
+          StopSignals listening;
+          ::raise(SIGUSR1);
+        }
+        ::raise(SIGUSR1);  // ignored
+        ::raise(SIGTERM);  // has not come before: as ever
+        ::_exit(2);
+      },
+      testing::KilledBySignal(SIGTERM), "");
+}
+
 TEST(Signals, ASecondInterruptKills) {
   EXPECT_EXIT(
       {
