@@ -1,8 +1,5 @@
 #include "telemetry/log.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -45,7 +42,9 @@ void put(std::FILE* stream, std::string_view text) { std::fwrite(text.data(), 1,
 
 }  // namespace
 
-Logger::Logger(LogOptions options) : options_(std::move(options)) {
+Logger::Logger(LogOptions options)
+    : options_(std::move(options)),
+      terminal_(options_.rank == 0 && !options_.quiet ? options_.console : nullptr) {
   if (options_.rank == 0 && !options_.file.empty()) {
     file_ = std::fopen(options_.file.c_str(), "ae");
     if (file_ == nullptr) {
@@ -53,8 +52,6 @@ Logger::Logger(LogOptions options) : options_(std::move(options)) {
     }
     std::setvbuf(file_, nullptr, _IOLBF, 0);
   }
-  terminal_ = options_.rank == 0 && !options_.quiet && options_.console != nullptr &&
-              ::isatty(::fileno(options_.console)) == 1;
 }
 
 Logger::~Logger() {
@@ -90,7 +87,7 @@ void Logger::write_to_file(LogLevel level, std::string_view message) {
 }
 
 void Logger::set_status(std::string_view text) {
-  if (!terminal_) return;
+  if (!terminal_.exists()) return;
   std::lock_guard lock(mutex_);
   if (status_.empty() && text.empty()) return;
   std::string line(erase_line);
@@ -98,15 +95,6 @@ void Logger::set_status(std::string_view text) {
   put(options_.console, line);
   std::fflush(options_.console);
   status_ = text;
-}
-
-int Logger::terminal_columns() const {
-  winsize size{};
-  if (options_.console != nullptr && ::ioctl(::fileno(options_.console), TIOCGWINSZ, &size) == 0 &&
-      size.ws_col > 0) {
-    return size.ws_col;
-  }
-  return 80;
 }
 
 }  // namespace trireme

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "telemetry/terminal.h"
+
 namespace trireme {
 
 enum class LogLevel { info, warning, error };
@@ -55,14 +57,14 @@ class Logger {
   // on a terminal, by rank 0, when not quiet.
   void set_status(std::string_view text);
   // Whether a status line can be drawn.
-  bool has_terminal() const { return terminal_; }
-  int terminal_columns() const;  // 80 when unknown
+  bool has_terminal() const { return terminal_.exists(); }
+  int terminal_columns() const { return terminal_.columns(); }  // 80 when unknown
 
  private:
   void append_line(LogLevel level, std::string_view message);  // to the file; the lock is held
   LogOptions options_;
   std::FILE* file_ = nullptr;
-  bool terminal_ = false;
+  ConsoleTerminal terminal_;
   std::string status_;
   std::mutex mutex_;
 };
