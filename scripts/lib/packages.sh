@@ -52,7 +52,7 @@ require_packages() {
     apt=("${sudo[@]}" "${apt[@]}")
   fi
 
-  echo "Installing: ${missing[*]}"
+  echo "Installing (this takes a few minutes on a fresh machine): ${missing[*]}"
   local install=("${apt[@]}" -qq install -y --no-install-recommends "${missing[@]}")
   # A fresh machine has no package lists, an old one stale ones; one update cures both.
   if apt-cache show "${missing[@]}" >/dev/null 2>&1 && "${install[@]}" >/dev/null; then return 0; fi
