@@ -29,7 +29,8 @@ head_main() {
   record_me "$state/head"
   private_mounts
   hostname head
-  mount --bind "$state/hosts" /etc/hosts
+  # Names of the nodes, for programs that ask; SLURM itself goes by address.
+  if [[ -e /etc/hosts ]]; then mount --bind "$state/hosts" /etc/hosts; fi
   ip link set lo up
   ip link add cluster type bridge
   ip addr add 10.77.0.254/24 dev cluster
