@@ -1,5 +1,5 @@
-// Every node of every net's training step by itself, on the CPU backend, one thread, batch 64: the profile behind
-// the step. FLOP/s come from the op table.
+// Every node of every net's training step by itself, on the CPU backend, one thread, batch 64: the profile
+// behind the step. FLOP/s come from the op table.
 //   build/release/bin/bench_ops --benchmark_filter=lenet
 #include <benchmark/benchmark.h>
 
@@ -8,11 +8,11 @@
 #include <memory>
 #include <vector>
 
-#include "base/buffer.h"
-#include "perf/bench/nets.h"
-#include "exec/compile.h"
 #include "backend/backend.h"
+#include "base/buffer.h"
+#include "exec/compile.h"
 #include "graph/op.h"
+#include "perf/bench/nets.h"
 
 namespace trireme::bench {
 namespace {
@@ -24,7 +24,8 @@ struct Net {
       memory.emplace_back(value.type.bytes());
       // Small numbers in floats, class 0 in labels and argmax.
       if (value.type.dtype == DType::float32) {
-        for (float& x : memory.back().span<float>()) x = 0.01f * static_cast<float>((&x - memory.back().as<float>()) % 97);
+        for (float& x : memory.back().span<float>())
+          x = 0.01f * static_cast<float>((&x - memory.back().as<float>()) % 97);
       }
       addresses.push_back(memory.back().data());
     }
@@ -45,7 +46,8 @@ void run_node(benchmark::State& state, const std::shared_ptr<Net>& net, size_t i
   }
   const Op& op = find_op(node.op);
   double flops = op.flops == nullptr ? 0 : op.flops(net->graph, node);
-  state.counters["FLOP/s"] = benchmark::Counter(flops * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["FLOP/s"] =
+      benchmark::Counter(flops * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
 void register_nodes() {
@@ -54,8 +56,9 @@ void register_nodes() {
     for (size_t i = 0; i < net->graph.nodes.size(); ++i) {
       const Node& node = net->graph.nodes[i];
       std::string name = std::string(kind) + "/" + node.origin + "/" + node.op;
-      benchmark::RegisterBenchmark(name.c_str(), [net, i](benchmark::State& state) { run_node(state, net, i); })
-          ->Unit(benchmark::kMicrosecond);
+      benchmark::RegisterBenchmark(name.c_str(), [net, i](benchmark::State& state) {
+        run_node(state, net, i);
+      })->Unit(benchmark::kMicrosecond);
     }
   }
 }

@@ -5,16 +5,17 @@
 
 #include <vector>
 
-#include "perf/bench/nets.h"
 #include "exec/compile.h"
 #include "exec/executor.h"
 #include "exec/initialize.h"
+#include "perf/bench/nets.h"
 
 namespace trireme::bench {
 namespace {
 
 struct Inputs {
-  explicit Inputs(int64_t batch) : images(static_cast<size_t>(batch * 784)), labels(static_cast<size_t>(batch)) {
+  explicit Inputs(int64_t batch)
+      : images(static_cast<size_t>(batch * 784)), labels(static_cast<size_t>(batch)) {
     for (size_t i = 0; i < images.size(); ++i) images[i] = static_cast<float>(i % 255) / 255.0f;
     for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i % 10);
     addresses[0] = images.data();
@@ -48,7 +49,8 @@ void evaluation_step(benchmark::State& state, const std::string& kind) {
   ModelConfig model;
   model.kind = kind;
   ArenaLayout layout = compile_training(training_graph(kind, batch)).layout;
-  Program program = compile_evaluation(build_classifier(model, fashion, batch, GraphMode::evaluation), layout);
+  Program program =
+      compile_evaluation(build_classifier(model, fashion, batch, GraphMode::evaluation), layout);
   auto backend = make_cpu_backend({1});
   Arenas arenas(layout);
   initialize_arenas(program.graph, 1, arenas);
@@ -62,8 +64,14 @@ void evaluation_step(benchmark::State& state, const std::string& kind) {
 BENCHMARK_CAPTURE(training_step, lenet_1_thread, "lenet", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, cnn_1_thread, "cnn", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, mlp_1_thread, "mlp", 1)->Arg(64)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(training_step, lenet_2_threads, "lenet", 2)->Arg(64)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(training_step, cnn_2_threads, "cnn", 2)->Arg(64)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, lenet_2_threads, "lenet", 2)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, cnn_2_threads, "cnn", 2)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(evaluation_step, lenet, "lenet")->Arg(256)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(evaluation_step, cnn, "cnn")->Arg(256)->Unit(benchmark::kMicrosecond);
 

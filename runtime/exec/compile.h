@@ -16,8 +16,8 @@ struct CompileOptions {
   std::function<void(std::string_view, const Graph&)> after_pass;
 };
 
-// Forward and backward with the gradient arena laid out in the order in which gradients become ready. The layout
-// has one statistic more than the graph: "stop_votes", one element with which ranks agree to stop.
+// Forward and backward with the gradient arena laid out in the order in which gradients become ready. The
+// layout has one statistic more than the graph: "stop_votes", one element with which ranks agree to stop.
 // Programs of one model for different batches share one layout.
 Program compile_training(Graph forward, const CompileOptions& options = {});
 

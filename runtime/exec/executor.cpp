@@ -14,14 +14,18 @@ void* fixed_address(const Program& program, ValueId id, Arenas& arenas, Buffer& 
   const Value& value = program.graph.value(id);
   size_t element = size_of(arenas.type);
   switch (value.role) {
-    case Role::input: return nullptr;
-    case Role::parameter: return arenas.parameters.data() + program.layout.parameter(value.name).offset * element;
-    case Role::state: return arenas.state.data() + program.layout.state(value.name).offset * element;
+    case Role::input:
+      return nullptr;
+    case Role::parameter:
+      return arenas.parameters.data() + program.layout.parameter(value.name).offset * element;
+    case Role::state:
+      return arenas.state.data() + program.layout.state(value.name).offset * element;
     case Role::gradient: {
       const std::string& parameter = program.graph.value(value.of).name;
       return arenas.gradients.data() + program.layout.parameter(parameter).offset * element;
     }
-    case Role::statistic: return arenas.gradients.data() + program.layout.statistic(value.name).offset * element;
+    case Role::statistic:
+      return arenas.gradients.data() + program.layout.statistic(value.name).offset * element;
     case Role::activation: {
       size_t offset = program.plan.offsets[static_cast<size_t>(id)];
       return offset == MemoryPlan::npos ? nullptr : workspace.data() + offset;
@@ -36,8 +40,8 @@ Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& wo
     : program_(std::move(program)), gradient_elements_(arenas.layout.gradient_elements) {
   const Graph& graph = program_.graph;
   if (workspace.bytes() < program_.plan.bytes) {
-    throw GraphError("graph '{}': the workspace holds {} bytes, the plan needs {}", graph.name, workspace.bytes(),
-                     program_.plan.bytes);
+    throw GraphError("graph '{}': the workspace holds {} bytes, the plan needs {}", graph.name,
+                     workspace.bytes(), program_.plan.bytes);
   }
   addresses_.resize(graph.values.size());
   for (size_t v = 0; v < addresses_.size(); ++v) {
@@ -79,7 +83,8 @@ bool Executor::is_alias(const Node& node) {
   return addresses_[static_cast<size_t>(input)] == addresses_[static_cast<size_t>(output)];
 }
 
-void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready) {
+void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars,
+                    const RangeReady& ready) {
   if (inputs.size() != input_views_.size()) {
     throw GraphError("graph '{}' takes {} inputs, was given {}", program_.graph.name, input_views_.size(),
                      inputs.size());

@@ -15,8 +15,8 @@ namespace trireme {
 
 class Executor {
  public:
-  // Told that gradients [begin, end) of the gradient arena are final; ranges come in arena order, without gaps,
-  // and the last one ends at layout.gradient_elements (statistics included).
+  // Told that gradients [begin, end) of the gradient arena are final; ranges come in arena order, without
+  // gaps, and the last one ends at layout.gradient_elements (statistics included).
   using RangeReady = std::function<void(Range)>;
 
   // `workspace` may be shared by executors that never run at the same time; it must hold program.plan.bytes.

@@ -20,9 +20,15 @@ void fill(const Value& value, uint64_t seed, T* out, size_t count) {
   auto scale = static_cast<T>(value.initializer.scale);
   for (size_t i = 0; i < count; ++i) {
     switch (value.initializer.kind) {
-      case Initializer::Kind::constant: out[i] = scale; break;
-      case Initializer::Kind::uniform: out[i] = scale * static_cast<T>(2.0f * stream.uniform() - 1.0f); break;
-      case Initializer::Kind::normal: out[i] = scale * static_cast<T>(stream.normal()); break;
+      case Initializer::Kind::constant:
+        out[i] = scale;
+        break;
+      case Initializer::Kind::uniform:
+        out[i] = scale * static_cast<T>(2.0f * stream.uniform() - 1.0f);
+        break;
+      case Initializer::Kind::normal:
+        out[i] = scale * static_cast<T>(stream.normal());
+        break;
     }
   }
 }

@@ -9,7 +9,8 @@ namespace trireme {
 
 struct Program {
   Graph graph;
-  ArenaLayout layout;  // of the training program; an evaluation program shares it and finds its tensors by name
+  ArenaLayout
+      layout;  // of the training program; an evaluation program shares it and finds its tensors by name
   MemoryPlan plan;
 };
 

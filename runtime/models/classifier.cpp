@@ -1,6 +1,8 @@
 #include <cmath>
 #include <map>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "graph/op.h"
@@ -9,10 +11,18 @@
 namespace trireme {
 namespace {
 
+// A key of the config that does not fit the data or its neighbours.
+struct MisfitError : std::runtime_error {
+  MisfitError(std::string config_key, const std::string& message)
+      : std::runtime_error(message), key(std::move(config_key)) {}
+  std::string key;
+};
+
 // Appends one layer after another; `value_` is the newest layer's output.
 class LayerBuilder {
  public:
-  LayerBuilder(Graph& graph, ValueId input, GraphMode mode) : graph_(graph), writer_(graph, ""), value_(input), mode_(mode) {}
+  LayerBuilder(Graph& graph, ValueId input, GraphMode mode)
+      : graph_(graph), writer_(graph, ""), value_(input), mode_(mode) {}
 
   void add(const LayerConfig& layer, size_t index) {
     name_ = fmt::format("{}{}", layer.kind, ++counts_[layer.kind]);
@@ -20,8 +30,9 @@ class LayerBuilder {
     try {
       append(layer);
     } catch (const GraphError& error) {
-      throw ConfigError("model.layer[{}] ({}): does not fit its input {}: {}", index, layer.kind,
-                        graph_.shape(value_).to_string(), error.what());
+      throw MisfitError(fmt::format("model.layer[{}]", index),
+                        fmt::format("{} does not fit its input {}: {}", layer.kind,
+                                    graph_.shape(value_).to_string(), error.what()));
     }
   }
   ValueId value() const { return value_; }
@@ -40,7 +51,8 @@ class LayerBuilder {
                            {{"kernel", layer.kernel}, {"stride", stride}, {"padding", layer.padding}})[0];
     } else if (layer.kind == "dropout") {
       if (mode_ == GraphMode::training && layer.rate > 0) {
-        value_ = writer_.add_one("dropout", {value_}, {{"rate", layer.rate}, {"layer", int64_t{counts_["dropout"]}}});
+        value_ = writer_.add_one("dropout", {value_},
+                                 {{"rate", layer.rate}, {"layer", int64_t{counts_["dropout"]}}});
       }
     } else if (layer.kind == "flatten") {
       flatten();
@@ -72,12 +84,14 @@ class LayerBuilder {
   }
 
   void convolution(const LayerConfig& layer) {
-    if (graph_.shape(value_).rank() != 4) throw GraphError("a convolution needs images; put it before flatten");
+    if (graph_.shape(value_).rank() != 4)
+      throw GraphError("a convolution needs images; put it before flatten");
     int64_t inputs = graph_.shape(value_).back();
     int64_t fan_in = inputs * layer.kernel * layer.kernel;
     ValueId w = weight({layer.kernel, layer.kernel, inputs, layer.channels}, fan_in);
-    value_ = writer_.add_one("convolution", {value_, w, bias(layer.bias, layer.channels, fan_in)},
-                             {{"stride", layer.stride > 0 ? layer.stride : int64_t{1}}, {"padding", layer.padding}});
+    value_ = writer_.add_one(
+        "convolution", {value_, w, bias(layer.bias, layer.channels, fan_in)},
+        {{"stride", layer.stride > 0 ? layer.stride : int64_t{1}}, {"padding", layer.padding}});
   }
 
   void batch_norm(const LayerConfig& layer) {
@@ -89,7 +103,8 @@ class LayerBuilder {
     ValueId variance = graph_.add_state(name_ + ".running_variance", {channels}, constant(1));
     std::vector<ValueId> inputs{value_, gamma, beta, mean, variance};
     if (mode_ == GraphMode::training) {
-      value_ = writer_.add("batch_norm", inputs, {{"epsilon", layer.epsilon}, {"momentum", layer.momentum}})[0];
+      value_ =
+          writer_.add("batch_norm", inputs, {{"epsilon", layer.epsilon}, {"momentum", layer.momentum}})[0];
     } else {
       value_ = writer_.add_one("batch_norm_inference", inputs, {{"epsilon", layer.epsilon}});
     }
@@ -103,10 +118,8 @@ class LayerBuilder {
   std::map<std::string, int> counts_;
 };
 
-}  // namespace
-
-Graph build_classifier(const ModelConfig& model, const SampleShape& sample, int64_t batch, GraphMode mode,
-                       double label_smoothing) {
+Graph build(const ModelConfig& model, const SampleShape& sample, int64_t batch, GraphMode mode,
+            double label_smoothing) {
   Graph graph;
   graph.name = fmt::format("{}.{}", model.kind, mode == GraphMode::training ? "training" : "evaluation");
   ValueId images =
@@ -120,13 +133,16 @@ Graph build_classifier(const ModelConfig& model, const SampleShape& sample, int6
   ValueId logits = builder.value();
   const Shape& shape = graph.shape(logits);
   if (shape.rank() != 2 || shape.back() != sample.classes) {
-    throw ConfigError("model.layer: the last layer gives {} per batch, but the data set has {} classes: end with a "
-                      "linear layer of units = {}",
-                      shape.to_string(), sample.classes, sample.classes);
+    throw MisfitError(
+        "model.layer",
+        fmt::format("the last layer gives {} per batch, but the data set has {} classes: end with a "
+                    "linear layer of units = {}",
+                    shape.to_string(), sample.classes, sample.classes));
   }
   graph.value(logits).name = "logits";
   GraphWriter writer(graph, "loss");
-  ValueId loss = writer.add("softmax_cross_entropy", {logits, labels}, {{"label_smoothing", label_smoothing}})[0];
+  ValueId loss =
+      writer.add("softmax_cross_entropy", {logits, labels}, {{"label_smoothing", label_smoothing}})[0];
   graph.value(loss).name = "loss";
   graph.results = {loss};
   if (mode == GraphMode::evaluation) {
@@ -135,6 +151,25 @@ Graph build_classifier(const ModelConfig& model, const SampleShape& sample, int6
     graph.results = {loss, correct, logits};
   }
   return graph;
+}
+
+}  // namespace
+
+Graph build_classifier(const ModelConfig& model, const SampleShape& sample, int64_t batch, GraphMode mode,
+                       double label_smoothing) {
+  try {
+    return build(model, sample, batch, mode, label_smoothing);
+  } catch (const MisfitError& error) {
+    throw ConfigError("{}: {}", error.key, error.what());
+  }
+}
+
+Graph build_classifier(const Config& config, const SampleShape& sample, int64_t batch, GraphMode mode) {
+  try {
+    return build(config.model, sample, batch, mode, config.train.label_smoothing);
+  } catch (const MisfitError& error) {
+    throw ConfigError("{}: {}: {}", config.where(error.key), error.key, error.what());
+  }
 }
 
 }  // namespace trireme

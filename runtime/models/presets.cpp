@@ -51,8 +51,8 @@ std::vector<LayerConfig> mlp(const ModelConfig& model) {
   return layers;
 }
 
-// LeNet-5 as taught today (LeCun et al., "Gradient-based learning applied to document recognition", 1998, with max
-// pooling): two 5x5 convolutions, two poolings, three linear layers.
+// LeNet-5 as taught today (LeCun et al., "Gradient-based learning applied to document recognition", 1998,
+// with max pooling): two 5x5 convolutions, two poolings, three linear layers.
 std::vector<LayerConfig> lenet(const ModelConfig& model) {
   LayerConfig activation = layer_of(model.activation);
   std::vector<LayerConfig> layers{convolution(6, 5, 2, true),  activation, halving_max_pool(),

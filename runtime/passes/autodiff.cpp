@@ -12,7 +12,8 @@ size_t find_loss(const Graph& graph) {
   size_t found = graph.nodes.size();
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!find_op(graph.nodes[i].op).is_loss) continue;
-    if (found != graph.nodes.size()) throw GraphError("{}: a graph has one loss, this is the second", graph.nodes[i].origin);
+    if (found != graph.nodes.size())
+      throw GraphError("{}: a graph has one loss, this is the second", graph.nodes[i].origin);
     found = i;
   }
   if (found == graph.nodes.size()) throw GraphError("graph '{}' has no loss to differentiate", graph.name);
@@ -33,8 +34,8 @@ std::vector<bool> values_that_need_gradients(const Graph& graph) {
 
 }  // namespace
 
-// Walks the forward nodes backwards. gradient_of[v] is the sum of what v's readers sent so far; when a node is
-// reached all readers of its output have been visited, so its gradient is complete.
+// Walks the forward nodes backwards. gradient_of[v] is the sum of what v's readers sent so far; when a node
+// is reached all readers of its output have been visited, so its gradient is complete.
 void differentiate(Graph& graph) {
   size_t loss = find_loss(graph);
   size_t forward_nodes = graph.nodes.size();
@@ -49,10 +50,12 @@ void differentiate(Graph& graph) {
     const Op& op = find_op(node.op);
     if (op.gradient == nullptr) throw GraphError("{}: op {} has no gradient", node.origin, node.op);
     GraphWriter writer(graph, node.origin);
-    std::vector<ValueId> sent = op.gradient(writer, node, i == loss ? no_id : gradient_of[static_cast<size_t>(output)]);
+    std::vector<ValueId> sent =
+        op.gradient(writer, node, i == loss ? no_id : gradient_of[static_cast<size_t>(output)]);
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       ValueId input = node.inputs[k];
-      if (input == no_id || k >= sent.size() || sent[k] == no_id || !needs[static_cast<size_t>(input)]) continue;
+      if (input == no_id || k >= sent.size() || sent[k] == no_id || !needs[static_cast<size_t>(input)])
+        continue;
       ValueId& total = gradient_of[static_cast<size_t>(input)];
       total = total == no_id ? sent[k] : writer.add_one("add", {total, sent[k]});
     }

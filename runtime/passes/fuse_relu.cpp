@@ -19,7 +19,8 @@ void fuse_relu(Graph& graph) {
     if (producer == no_id || uses[static_cast<size_t>(before)] != 1) continue;
     Node& node = graph.nodes[static_cast<size_t>(producer)];
     const std::vector<AttributeRule>& rules = find_op(node.op).attributes;
-    bool can_fuse = std::any_of(rules.begin(), rules.end(), [](const AttributeRule& r) { return r.name == "relu"; });
+    bool can_fuse =
+        std::any_of(rules.begin(), rules.end(), [](const AttributeRule& r) { return r.name == "relu"; });
     if (!can_fuse || node.outputs[0] != before || node.attributes.integer("relu") != 0) continue;
     node.attributes.set("relu", int64_t{1});
     redirect_uses(graph, relu.outputs[0], before);

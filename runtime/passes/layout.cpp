@@ -5,7 +5,9 @@
 namespace trireme {
 namespace {
 
-size_t align_up(size_t elements) { return (elements + arena_alignment - 1) / arena_alignment * arena_alignment; }
+size_t align_up(size_t elements) {
+  return (elements + arena_alignment - 1) / arena_alignment * arena_alignment;
+}
 
 // Appends a tensor at `end` and moves `end` behind it and its padding.
 size_t append(std::vector<ArenaTensor>& tensors, size_t& end, const Value& value) {
@@ -22,7 +24,8 @@ ArenaLayout lay_out_arenas(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     for (ValueId output : node.outputs) {
       const Value& value = graph.value(output);
-      if (value.role == Role::gradient) append(layout.parameters, layout.parameter_elements, graph.value(value.of));
+      if (value.role == Role::gradient)
+        append(layout.parameters, layout.parameter_elements, graph.value(value.of));
     }
   }
   for (const Value& value : graph.values) {

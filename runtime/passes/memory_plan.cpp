@@ -10,10 +10,12 @@ namespace {
 
 constexpr size_t workspace_alignment = 64;
 
-size_t align_up(size_t bytes) { return (bytes + workspace_alignment - 1) / workspace_alignment * workspace_alignment; }
+size_t align_up(size_t bytes) {
+  return (bytes + workspace_alignment - 1) / workspace_alignment * workspace_alignment;
+}
 
-// A block of the workspace: one value, or several that share their bytes (views, values overwritten in place),
-// alive from node `first` to node `last`.
+// A block of the workspace: one value, or several that share their bytes (views, values overwritten in
+// place), alive from node `first` to node `last`.
 struct Block {
   ValueId root;
   size_t bytes;
@@ -41,8 +43,8 @@ std::vector<size_t> last_reads(const Graph& graph) {
   return last;
 }
 
-// Decides which values share a block. root[v] is the value that owns v's bytes (v itself for most, an input for a
-// view of an input); alive_until[root] the last node that needs them.
+// Decides which values share a block. root[v] is the value that owns v's bytes (v itself for most, an input
+// for a view of an input); alive_until[root] the last node that needs them.
 struct Sharing {
   std::vector<ValueId> root;
   std::vector<size_t> alive_until;
@@ -100,12 +102,14 @@ MemoryPlan plan_memory(const Graph& graph, MemoryReuse reuse) {
     if (!lies_in_workspace(value)) continue;
     plan.unplanned_bytes += align_up(value.type.bytes());
     if (sharing.root[v] != static_cast<ValueId>(v)) continue;
-    blocks.push_back({static_cast<ValueId>(v), align_up(value.type.bytes()), static_cast<size_t>(value.producer),
-                      sharing.alive_until[v]});
+    blocks.push_back({static_cast<ValueId>(v), align_up(value.type.bytes()),
+                      static_cast<size_t>(value.producer), sharing.alive_until[v]});
   }
-  std::stable_sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
+  std::stable_sort(blocks.begin(), blocks.end(),
+                   [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
 
-  // Blocks placed so far, by offset: the lowest gap between those alive at the same time takes the next block.
+  // Blocks placed so far, by offset: the lowest gap between those alive at the same time takes the next
+  // block.
   std::vector<Block> placed;
   for (Block& block : blocks) {
     size_t offset = 0;

@@ -6,8 +6,8 @@
 
 namespace trireme {
 
-// Repeatedly takes, of the nodes whose inputs are all there, the first that finishes a gradient, else the first.
-// Quadratic in the number of nodes, which is in the hundreds.
+// Repeatedly takes, of the nodes whose inputs are all there, the first that finishes a gradient, else the
+// first. Quadratic in the number of nodes, which is in the hundreds.
 void order_nodes(Graph& graph) {
   size_t n = graph.nodes.size();
   std::vector<bool> produced(graph.values.size(), false);

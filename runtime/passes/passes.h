@@ -16,26 +16,28 @@ struct Pass {
   std::function<void(Graph&)> run;
 };
 
-// Runs the passes in order and verifies the graph after each; an error names the pass. `after_pass` may be empty.
+// Runs the passes in order and verifies the graph after each; an error names the pass. `after_pass` may be
+// empty.
 void run_passes(Graph& graph, const std::vector<Pass>& passes,
                 const std::function<void(std::string_view, const Graph&)>& after_pass = {});
 
-// max_pool(relu(x)) becomes relu(max_pool(x)): the same bits (relu is monotone), on a quarter of the elements.
+// max_pool(relu(x)) becomes relu(max_pool(x)): the same bits (relu is monotone), on a quarter of the
+// elements.
 void sink_relu(Graph& graph);
 
 // relu(op(x)) becomes op(x){relu=1} where op can do it and nobody else reads op(x).
 void fuse_relu(Graph& graph);
 
-// Reverse-mode differentiation (Griewank and Walther, "Evaluating derivatives", 2008, chapter 3) of the graph's one
-// loss: appends the backward nodes and gives every parameter a value of role gradient. Throws GraphError when
-// there is no loss, or a parameter does not influence it.
+// Reverse-mode differentiation (Griewank and Walther, "Evaluating derivatives", 2008, chapter 3) of the
+// graph's one loss: appends the backward nodes and gives every parameter a value of role gradient. Throws
+// GraphError when there is no loss, or a parameter does not influence it.
 void differentiate(Graph& graph);
 
 // Removes nodes that no result, gradient or statistic needs.
 void remove_dead_nodes(Graph& graph);
 
-// A topological order that follows the nodes' own order, except that nodes which finish a gradient go first, so
-// that exchange can start and activations die early.
+// A topological order that follows the nodes' own order, except that nodes which finish a gradient go first,
+// so that exchange can start and activations die early.
 void order_nodes(Graph& graph);
 
 // Lays out the arenas for an ordered training graph; see graph/arena_layout.h.

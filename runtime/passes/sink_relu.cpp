@@ -5,8 +5,8 @@ namespace trireme {
 
 // For every pair r = relu(x); (y, argmax) = max_pool(r) where nobody else reads r:
 //   (p, argmax) = max_pool(x); y = relu(p)
-// The nodes keep their places: the relu's place takes the pool, the pool's takes the relu. Where the maximum is not
-// positive the recorded position may differ, but there the relu passes no gradient.
+// The nodes keep their places: the relu's place takes the pool, the pool's takes the relu. Where the maximum
+// is not positive the recorded position may differ, but there the relu passes no gradient.
 void sink_relu(Graph& graph) {
   std::vector<int> uses = count_uses(graph);
   for (Node& relu : graph.nodes) {

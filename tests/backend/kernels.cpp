@@ -1,5 +1,5 @@
-// Our own CPU kernels, every instruction set that this machine has, against plain formulas, for odd sizes. (Whole ops
-// are compared with the reference backend in tests/ops; that runs the best set only.)
+// Our own CPU kernels, every instruction set that this machine has, against plain formulas, for odd sizes.
+// (Whole ops are compared with the reference backend in tests/ops; that runs the best set only.)
 #include "backend/cpu/kernels/kernels.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,8 @@ TEST_P(KernelSets, MaxPoolForwardAndBackward) {
   struct Case {
     int64_t height, width, channels, kernel, stride, padding;
   };
-  for (const Case& c : {Case{8, 8, 6, 2, 2, 0}, Case{7, 9, 17, 2, 2, 0}, Case{9, 7, 33, 3, 2, 1}, Case{6, 6, 5, 3, 1, 1}}) {
+  for (const Case& c :
+       {Case{8, 8, 6, 2, 2, 0}, Case{7, 9, 17, 2, 2, 0}, Case{9, 7, 33, 3, 2, 1}, Case{6, 6, 5, 3, 1, 1}}) {
     int64_t out_height = (c.height + 2 * c.padding - c.kernel) / c.stride + 1;
     int64_t out_width = (c.width + 2 * c.padding - c.kernel) / c.stride + 1;
     auto x = random(static_cast<size_t>(c.height * c.width * c.channels), 3);
@@ -84,10 +85,10 @@ TEST_P(KernelSets, MaxPoolForwardAndBackward) {
     std::vector<float> y(dy.size());
     std::vector<uint8_t> argmax(dy.size());
     std::vector<float> dx(x.size(), 7.0f);
-    set_->max_pool({x.data(), y.data(), argmax.data(), c.height, c.width, c.channels, out_height, out_width, c.kernel,
-                    c.stride, c.padding});
-    set_->max_pool_backward({dy.data(), argmax.data(), dx.data(), c.height, c.width, c.channels, out_height, out_width,
-                             c.kernel, c.stride, c.padding});
+    set_->max_pool({x.data(), y.data(), argmax.data(), c.height, c.width, c.channels, out_height, out_width,
+                    c.kernel, c.stride, c.padding});
+    set_->max_pool_backward({dy.data(), argmax.data(), dx.data(), c.height, c.width, c.channels, out_height,
+                             out_width, c.kernel, c.stride, c.padding});
     std::vector<double> expected(x.size(), 0.0);
     for (int64_t oy = 0; oy < out_height; ++oy) {
       for (int64_t ox = 0; ox < out_width; ++ox) {
@@ -121,8 +122,8 @@ TEST_P(KernelSets, NormSumsAndApply) {
     std::vector<float> first(mean.size()), second(mean.size()), y(x.size()), dx(x.size());
     for (bool relu : {false, true}) {
       set_->norm_apply(x.data(), rows, channels, scale.data(), offset.data(), relu, y.data());
-      set_->norm_backward_apply(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(), relu,
-                                scale.data(), offset.data(), mean.data(), dx.data());
+      set_->norm_backward_apply(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
+                                relu, scale.data(), offset.data(), mean.data(), dx.data());
       for (size_t i = 0; i < x.size(); ++i) {
         size_t c = i % mean.size();
         float z = x[i] * scale[c] + offset[c];
@@ -130,8 +131,8 @@ TEST_P(KernelSets, NormSumsAndApply) {
         EXPECT_NEAR(y[i], relu && z < 0 ? 0.0f : z, 1e-5);
         EXPECT_NEAR(dx[i], d * scale[c] + (x[i] - mean[c]) * offset[c] + mean[c], 1e-5);
       }
-      set_->norm_backward_sums(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(), relu,
-                               first.data(), second.data());
+      set_->norm_backward_sums(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
+                               relu, first.data(), second.data());
       for (size_t c = 0; c < mean.size(); ++c) {
         double s = 0;
         double q = 0;

@@ -1,4 +1,5 @@
-// The executor: planned memory changes no bit, ranges are told in order and without gaps, a step allocates nothing.
+// The executor: planned memory changes no bit, ranges are told in order and without gaps, a step allocates
+// nothing.
 #include "exec/executor.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +18,9 @@ constexpr int64_t batch_size = 6;
 class EveryModel : public testing::TestWithParam<std::string> {
  protected:
   ModelConfig model() const { return GetParam() == "every" ? every_layer_model() : preset(GetParam()); }
-  Graph graph() const { return build_classifier(model(), small_sample_for(), batch_size, GraphMode::training); }
+  Graph graph() const {
+    return build_classifier(model(), small_sample_for(), batch_size, GraphMode::training);
+  }
   SampleShape small_sample_for() const {
     return GetParam() == "lenet" ? SampleShape{28, 28, 1, 5} : small_sample;
   }
@@ -55,7 +58,8 @@ TEST_P(EveryModel, RangesComeInOrderWithoutGaps) {
   EXPECT_GT(calls, 2);
 }
 
-// Of ours: oneDNN makes small objects of its own at every execution, so it is the reference backend that shows it.
+// Of ours: oneDNN makes small objects of its own at every execution, so it is the reference backend that
+// shows it.
 TEST_P(EveryModel, AStepAllocatesNothing) {
   Trainer<float> trainer(graph(), make_reference_backend(), 3);
   auto batch = random_batch<float>(batch_size, small_sample_for(), 1);

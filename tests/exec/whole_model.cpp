@@ -1,5 +1,5 @@
-// Whole models: the CPU backend against the reference, rewriting passes against none, gradients against finite
-// differences in float64, evaluation against training.
+// Whole models: the CPU backend against the reference, rewriting passes against none, gradients against
+// finite differences in float64, evaluation against training.
 #include <gtest/gtest.h>
 
 #include "support/model_fixture.h"
@@ -69,7 +69,8 @@ TEST_P(EveryModel, GradientsEqualFiniteDifferences) {
       trainer.step(batch);
       double below = trainer.loss();
       parameters[i] = start;
-      EXPECT_NEAR((above - below) / (2 * h), gradients[i], 1e-7 + 1e-5 * std::abs(gradients[i])) << tensor.name;
+      EXPECT_NEAR((above - below) / (2 * h), gradients[i], 1e-7 + 1e-5 * std::abs(gradients[i]))
+          << tensor.name;
     }
   }
 }
@@ -88,20 +89,22 @@ TEST_P(EveryModel, PlainGradientDescentLearnsABatchByHeart) {
   EXPECT_LT(trainer.loss(), first * 0.9f);
 }
 
-// With running statistics equal to the batch's own and no dropout, evaluation computes training's forward pass.
+// With running statistics equal to the batch's own and no dropout, evaluation computes training's forward
+// pass.
 TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
   ModelConfig model = preset("cnn");
   model.dropout = 0;
   auto backend = make_cpu_backend({});
-  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training), make_cpu_backend({}), 3);
+  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training),
+                         make_cpu_backend({}), 3);
   auto batch = random_batch<float>(batch_size, small_sample, 7);
   trainer.step(batch);
   for (const RunningMean& mean : trainer.arenas.layout.running_means) {
     std::memcpy(trainer.arenas.state.as<float>() + mean.state_offset,
                 trainer.arenas.gradients.as<float>() + mean.statistic_offset, mean.size * sizeof(float));
   }
-  Program program = compile_evaluation(build_classifier(model, small_sample, batch_size, GraphMode::evaluation),
-                                       trainer.arenas.layout);
+  Program program = compile_evaluation(
+      build_classifier(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};
@@ -118,10 +121,11 @@ TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
 TEST(Evaluation, SeesChangedParameters) {
   ModelConfig model = preset("cnn");
   auto backend = make_cpu_backend({});
-  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training), make_cpu_backend({}), 3);
+  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training),
+                         make_cpu_backend({}), 3);
   auto batch = random_batch<float>(batch_size, small_sample, 7);
-  Program program = compile_evaluation(build_classifier(model, small_sample, batch_size, GraphMode::evaluation),
-                                       trainer.arenas.layout);
+  Program program = compile_evaluation(
+      build_classifier(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};

@@ -82,6 +82,17 @@ TEST(Classifier, RefusesALastLayerThatDoesNotFitTheClasses) {
   EXPECT_NE(message.find("10 classes"), std::string::npos) << message;
 }
 
+TEST(Classifier, NamesThePlaceInTheFile) {
+  Config config =
+      parse_config("[model]\nkind = \"layers\"\n[[model.layer]]\nkind = \"linear\"\nunits = 9\n", "net.toml");
+  try {
+    build_classifier(config, fashion, 2, GraphMode::evaluation);
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(std::string(error.what()).find("net.toml:3:"), 0u) << error.what();
+  }
+}
+
 TEST(Classifier, NamesTheLayerThatDoesNotFit) {
   LayerConfig big = layer("convolution");
   big.channels = 4;

@@ -14,7 +14,9 @@ struct Net {
   GraphWriter writer{graph, "test"};
   ValueId x = graph.add_input("x", {DType::float32, {4, 6}});
   ValueId labels = graph.add_input("labels", {DType::int32, {4}});
-  ValueId parameter(std::string name, Shape shape) { return graph.add_parameter(std::move(name), std::move(shape), {}); }
+  ValueId parameter(std::string name, Shape shape) {
+    return graph.add_parameter(std::move(name), std::move(shape), {});
+  }
   void loss(ValueId logits) { graph.results = {writer.add("softmax_cross_entropy", {logits, labels})[0]}; }
 };
 
@@ -36,7 +38,8 @@ size_t count(const Graph& graph, std::string_view op) {
 TEST(Differentiate, GivesEveryParameterItsGradient) {
   Net net;
   ValueId h = net.writer.add_one("linear", {net.x, net.parameter("w1", {6, 5}), net.parameter("b1", {5})});
-  net.loss(net.writer.add_one("linear", {net.writer.add_one("tanh", {h}), net.parameter("w2", {5, 3}), no_id}));
+  net.loss(
+      net.writer.add_one("linear", {net.writer.add_one("tanh", {h}), net.parameter("w2", {5, 3}), no_id}));
   differentiate(net.graph);
   verify(net.graph);
   EXPECT_EQ(count_elements(net.graph, Role::gradient), count_elements(net.graph, Role::parameter));
@@ -82,7 +85,8 @@ TEST(OrderNodes, LaysArenasOutInTheOrderOfReadiness) {
   order_nodes(graph);
   verify(graph);
   ArenaLayout layout = lay_out_arenas(graph);
-  // The last layer's gradients are ready first; no data gradient is computed before the weights' of its layer.
+  // The last layer's gradients are ready first; no data gradient is computed before the weights' of its
+  // layer.
   EXPECT_EQ(layout.parameters.front().name, "linear2.weight");
   EXPECT_EQ(layout.parameters.back().name, "linear1.bias");
   size_t end = 0;

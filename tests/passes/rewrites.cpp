@@ -103,7 +103,8 @@ TEST(RunPasses, NamesThePassThatBreaksTheGraph) {
   Net net;
   net.graph.results = {net.writer.add_one("sigmoid", {net.writer.add_one("tanh", {net.x})})};
   try {
-    run_passes(net.graph, {{"harmless", [](Graph&) {}}, {"breaker", [](Graph& g) { std::swap(g.nodes[0], g.nodes[1]); }}});
+    run_passes(net.graph, {{"harmless", [](Graph&) {}},
+                           {"breaker", [](Graph& g) { std::swap(g.nodes[0], g.nodes[1]); }}});
     FAIL() << "not noticed";
   } catch (const GraphError& error) {
     EXPECT_NE(std::string(error.what()).find("pass breaker"), std::string::npos) << error.what();

@@ -121,7 +121,8 @@ double relative_difference(const A& actual, const B& expected) {
   double difference = 0;
   double scale = 1e-30;
   for (size_t i = 0; i < expected.size(); ++i) {
-    difference = std::max(difference, std::abs(static_cast<double>(actual[i]) - static_cast<double>(expected[i])));
+    difference =
+        std::max(difference, std::abs(static_cast<double>(actual[i]) - static_cast<double>(expected[i])));
     scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
   }
   return difference / scale;

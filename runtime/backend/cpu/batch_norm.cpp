@@ -1,6 +1,6 @@
-// Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) over rows of channels by our own kernels. Sums are made
-// in float32 over parts of a few hundred rows and added up in float64 in a fixed order, so that bits do not depend
-// on the number of threads.
+// Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) over rows of channels by our own kernels. Sums
+// are made in float32 over parts of a few hundred rows and added up in float64 in a fixed order, so that bits
+// do not depend on the number of threads.
 #include <cmath>
 #include <vector>
 
@@ -57,7 +57,8 @@ void for_row_parts(int threads, const Extents& e, const Body& body) {
 
 // y = x * scale + offset, per channel.
 struct Affine {
-  explicit Affine(int64_t channels) : scale(static_cast<size_t>(channels)), offset(static_cast<size_t>(channels)) {}
+  explicit Affine(int64_t channels)
+      : scale(static_cast<size_t>(channels)), offset(static_cast<size_t>(channels)) {}
   std::vector<float> scale, offset;
   void set(const float* gamma, const float* beta, const float* mean, const float* inv_std) {
     for (size_t c = 0; c < scale.size(); ++c) {
@@ -96,8 +97,8 @@ Kernel bind_batch_norm(const Binding& b) {
     }
     affine->set(read(gamma), read(beta), read(saved_mean), read(saved_inv_std));
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_apply(read(x) + row * e.channels, rows, e.channels, affine->scale.data(), affine->offset.data(), relu,
-                    write(y) + row * e.channels);
+      k->norm_apply(read(x) + row * e.channels, rows, e.channels, affine->scale.data(), affine->offset.data(),
+                    relu, write(y) + row * e.channels);
     });
   };
 }
@@ -114,8 +115,8 @@ Kernel bind_batch_norm_inference(const Binding& b) {
     }
     affine->set(read(gamma), read(beta), read(mean), inv_std->data());
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_apply(read(x) + row * e.channels, rows, e.channels, affine->scale.data(), affine->offset.data(), relu,
-                    write(y) + row * e.channels);
+      k->norm_apply(read(x) + row * e.channels, rows, e.channels, affine->scale.data(), affine->offset.data(),
+                    relu, write(y) + row * e.channels);
     });
   };
 }
@@ -135,8 +136,8 @@ Kernel bind_batch_norm_backward(const Binding& b) {
     const float* scale = affine->scale.data();
     const float* offset = affine->offset.data();
     for_row_parts(threads, e, [&](int64_t i, int64_t row, int64_t rows) {
-      k->norm_backward_sums(read(dy) + row * e.channels, read(x) + row * e.channels, rows, e.channels, mean, scale,
-                            offset, relu, sums->part(i, 0), sums->part(i, 1));
+      k->norm_backward_sums(read(dy) + row * e.channels, read(x) + row * e.channels, rows, e.channels, mean,
+                            scale, offset, relu, sums->part(i, 0), sums->part(i, 1));
     });
     sums->add_up();
     float* a = factors->data();
@@ -155,8 +156,8 @@ Kernel bind_batch_norm_backward(const Binding& b) {
       constant[c] = static_cast<float>(-factor * sum_dz / n);
     }
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_backward_apply(read(dy) + row * e.channels, read(x) + row * e.channels, rows, e.channels, mean, scale,
-                             offset, relu, a, slope, constant, write(dx) + row * e.channels);
+      k->norm_backward_apply(read(dy) + row * e.channels, read(x) + row * e.channels, rows, e.channels, mean,
+                             scale, offset, relu, a, slope, constant, write(dx) + row * e.channels);
     });
   };
 }

@@ -1,6 +1,6 @@
-// Convolutions by oneDNN: activations channels-last as they lie, weights [kernel height, kernel width, inputs,
-// outputs] packed into the library's own layout, whose memory is made once, at bind, and refreshed when the
-// parameters have changed.
+// Convolutions by oneDNN: activations channels-last as they lie, weights [kernel height, kernel width,
+// inputs, outputs] packed into the library's own layout, whose memory is made once, at bind, and refreshed
+// when the parameters have changed.
 #include "backend/cpu/binder.h"
 
 namespace trireme::cpu {

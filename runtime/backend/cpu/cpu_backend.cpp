@@ -56,10 +56,12 @@ class CpuBackend : public Backend {
 
   Kernel bind(const Graph& graph, const Node& node, AddressTable addresses) override {
     auto found = binders().find(node.op);
-    if (found == binders().end()) throw GraphError("{}: the CPU backend has no kernel for op {}", node.origin, node.op);
+    if (found == binders().end())
+      throw GraphError("{}: the CPU backend has no kernel for op {}", node.origin, node.op);
     for (ValueId output : node.outputs) {
       if (output != no_id && graph.value(output).type.dtype == DType::float64) {
-        throw GraphError("{}: the CPU backend computes in float32; use the reference backend for float64", node.origin);
+        throw GraphError("{}: the CPU backend computes in float32; use the reference backend for float64",
+                         node.origin);
       }
     }
     try {

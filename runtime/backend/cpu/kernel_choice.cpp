@@ -5,9 +5,15 @@
 
 namespace trireme::cpu {
 
-namespace avx512 { extern const KernelSet kernel_set; }
-namespace avx2 { extern const KernelSet kernel_set; }
-namespace plain { extern const KernelSet kernel_set; }
+namespace avx512 {
+extern const KernelSet kernel_set;
+}
+namespace avx2 {
+extern const KernelSet kernel_set;
+}
+namespace plain {
+extern const KernelSet kernel_set;
+}
 
 const KernelSet* find_kernels(const char* name) {
   if (std::strcmp(name, "plain") == 0) return &plain::kernel_set;

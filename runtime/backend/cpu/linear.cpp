@@ -1,5 +1,5 @@
-// Matrix products by oneDNN's inner product. Weights [inputs, outputs] are taken as they lie in the arena: measured,
-// packing costs more than it gains where they change at every step.
+// Matrix products by oneDNN's inner product. Weights [inputs, outputs] are taken as they lie in the arena:
+// measured, packing costs more than it gains where they change at every step.
 #include "backend/cpu/binder.h"
 
 namespace trireme::cpu {
@@ -27,7 +27,8 @@ Inner::primitive_desc forward_desc(const Binding& b, const Descs& d, bool bias, 
 Kernel bind_linear(const Binding& b) {
   Descs d = describe(b.input_shape(0), b.input_shape(1));
   bool bias = b.has_input(2);
-  auto bound = std::make_shared<BoundPrimitive>(b.library, Inner(forward_desc(b, d, bias, b.integer("relu") != 0)));
+  auto bound =
+      std::make_shared<BoundPrimitive>(b.library, Inner(forward_desc(b, d, bias, b.integer("relu") != 0)));
   bound->bind(DNNL_ARG_SRC, d.x, b.input(0));
   bound->bind(DNNL_ARG_WEIGHTS, d.w, b.input(1));
   if (bias) bound->bind(DNNL_ARG_BIAS, d.bias, b.input(2));

@@ -15,8 +15,8 @@ struct Library {
   dnnl::stream stream{engine};
 };
 
-// A primitive with its arguments. Addresses are read through the graph's table at every execution, so that inputs
-// may move; nothing is allocated.
+// A primitive with its arguments. Addresses are read through the graph's table at every execution, so that
+// inputs may move; nothing is allocated.
 class BoundPrimitive {
  public:
   BoundPrimitive(Library& library, dnnl::primitive primitive)

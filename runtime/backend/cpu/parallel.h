@@ -5,8 +5,8 @@
 
 namespace trireme::cpu {
 
-// Calls body(i) for i in [0, count), each thread a contiguous part. Bits do not depend on the number of threads as
-// long as body(i) writes only what belongs to i.
+// Calls body(i) for i in [0, count), each thread a contiguous part. Bits do not depend on the number of
+// threads as long as body(i) writes only what belongs to i.
 template <class Body>
 void for_each_index(int threads, int64_t count, const Body& body) {
   if (threads <= 1 || count <= 1) {
