@@ -35,6 +35,7 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_reference_backend();
+// Belongs to the thread that makes it: sets that thread's number of OpenMP threads and its flushing of denormals.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
 }  // namespace trireme

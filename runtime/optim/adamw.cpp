@@ -9,6 +9,7 @@
 // Memory bound: 16 bytes read and 12 written a parameter, in one pass.
 #include <cmath>
 
+#include "optim/clones.h"
 #include "optim/optimizer.h"
 
 namespace trireme {
@@ -18,7 +19,7 @@ struct Factors {
   float keep, beta1, beta2, rest1, rest2, step_size, root_scale, epsilon, scale;
 };
 
-void adamw_loop(size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
+TRIREME_CLONES void adamw_loop(size_t n, float* __restrict p, const float* __restrict g, float* __restrict m,
                 float* __restrict v, Factors f) {
 #pragma omp simd
   for (size_t i = 0; i < n; ++i) {

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "optim/clones.h"
+
 namespace trireme {
 namespace {
 
 constexpr size_t block = 4096;
 constexpr size_t lanes = 16;  // independent sums, so that the loop vectorises without reassociation
 
-double block_sum(const float* __restrict values, size_t n) {
+TRIREME_CLONES double block_sum(const float* __restrict values, size_t n) {
   std::array<double, lanes> sums{};
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {

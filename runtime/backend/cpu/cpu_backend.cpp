@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "backend/cpu/binder.h"
+#include "backend/cpu/denormals.h"
 #include "base/error.h"
 
 namespace trireme {
@@ -50,6 +51,10 @@ class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const BackendOptions& options) : threads_(options.threads < 1 ? 1 : options.threads) {
     omp_set_num_threads(threads_);  // of this thread's parallel regions: the library's and ours
+    // The calling thread steps and updates; its team keeps its threads.
+    flush_denormals();
+#pragma omp parallel num_threads(threads_)
+    flush_denormals();
   }
 
   std::string name() const override { return "cpu"; }

@@ -33,9 +33,31 @@ inline void multiply(WordVec a, uint32_t b, WordVec& high, WordVec& low) {
   high = __builtin_convertvector(product >> 32, WordVec);
 }
 
+// Lanes taken from a and b in turn, starting with lane `first` of each.
+template <int first>
+inline WordVec zip(WordVec a, WordVec b) {
+  WordVec order{};
+  for (int i = 0; i < lanes; ++i) order[i] = static_cast<uint32_t>(first + i / 2 + (i % 2) * lanes);
+  return __builtin_shuffle(a, b, order);
+}
+
+// Calls body(part, words) for the four vectors of c0[0], c1[0], c2[0], c3[0], c0[1], ...
+template <class Body>
+inline void interleave(WordVec c0, WordVec c1, WordVec c2, WordVec c3, const Body& body) {
+  constexpr int half = lanes / 2;
+  WordVec even_low = zip<0>(c0, c2);
+  WordVec even_high = zip<half>(c0, c2);
+  WordVec odd_low = zip<0>(c1, c3);
+  WordVec odd_high = zip<half>(c1, c3);
+  body(0, zip<0>(even_low, odd_low));
+  body(1, zip<half>(even_low, odd_low));
+  body(2, zip<0>(even_high, odd_high));
+  body(3, zip<half>(even_high, odd_high));
+}
+
 }  // namespace
 
-// Lane i draws counter word c0 = block + i (ops/dropout.h): four elements a lane, stored interleaved.
+// Lane i draws counter word c0 = block + i (ops/dropout.h): four elements a lane, in order after interleaving.
 void dropout(const float* x, float* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
              uint32_t key1, uint32_t step, uint32_t layer, float rate) {
   const float scale = 1.0f / (1.0f - rate);
@@ -62,19 +84,14 @@ void dropout(const float* x, float* y, int64_t first_sample, int64_t rows, int64
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
       }
-      alignas(64) uint32_t words[4][TRIREME_LANES];
-      for (int i = 0; i < lanes; ++i) {
-        words[0][i] = c0[i];
-        words[1][i] = c1[i];
-        words[2][i] = c2[i];
-        words[3][i] = c3[i];
-      }
-      int64_t left = elements - e;
-      int64_t count = left < 4 * lanes ? left : 4 * lanes;
-      for (int64_t i = 0; i < count; ++i) {
-        float uniform = static_cast<float>(words[i % 4][i / 4] >> 8) * 0x1p-24f;
-        out[e + i] = uniform >= rate ? in[e + i] * scale : 0.0f;
-      }
+      interleave(c0, c1, c2, c3, [&](int part, WordVec words) {
+        int64_t at = e + part * lanes;
+        if (at >= elements) return;
+        int n = static_cast<int>(elements - at < lanes ? elements - at : lanes);
+        Vec uniform = __builtin_convertvector(reinterpret_cast<IntVec>(words >> 8), Vec) * 0x1p-24f;
+        Vec kept = load_partial(in + at, n) * scale;
+        store_partial(out + at, uniform >= Vec{} + rate ? kept : Vec{}, n);
+      });
     }
   }
 }
