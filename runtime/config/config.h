@@ -61,6 +61,7 @@ struct ModelConfig {
   std::string kind = "mlp";               // mlp lenet cnn layers
   std::vector<int64_t> hidden{128};       // mlp
   std::vector<int64_t> channels{32, 64};  // cnn
+  int64_t kernel = 3;                     // cnn: side of the windows, padded by half
   int64_t dense = 128;                    // cnn: units of the hidden linear layer, 0 for none
   double dropout = 0.0;                   // mlp, lenet, cnn
   std::string activation = "relu";        // mlp, lenet: relu tanh sigmoid

@@ -118,6 +118,13 @@ KeyTable model_table(ModelConfig& c) {
             .at_least = 1,
             .at_most = largest_count,
             .items_at_least = 1}},
+          {"kernel",
+           &c.kernel,
+           {.doc =
+                "Side of the convolutions' square windows, padded by half of it: an odd one keeps the size.",
+            .kinds = {"cnn"},
+            .at_least = 1,
+            .at_most = 31}},
           {"dense",
            &c.dense,
            {.doc = "Units of the hidden linear layer before the classifier; 0 for none.",

@@ -66,11 +66,13 @@ std::vector<LayerConfig> lenet(const ModelConfig& model) {
   return layers;
 }
 
-// Per entry of `channels`: 3x3 convolution, batch norm, relu, 2x2 max pooling. Then one hidden linear layer.
+// Per entry of `channels`: convolution padded by half its kernel, batch norm, relu, 2x2 max pooling. Then one
+// hidden linear layer.
 std::vector<LayerConfig> cnn(const ModelConfig& model) {
   std::vector<LayerConfig> layers;
   for (int64_t channels : model.channels) {
-    layers.push_back(convolution(channels, 3, 1, false));  // the norm behind it has the bias
+    layers.push_back(
+        convolution(channels, model.kernel, model.kernel / 2, false));  // the norm behind it has the bias
     layers.push_back(layer_of("batch_norm"));
     layers.push_back(layer_of("relu"));
     layers.push_back(halving_max_pool());
