@@ -1,34 +1,16 @@
 // Mean over square windows, taken over the positions inside the image (padding does not count).
 #include "base/error.h"
 #include "ops/ops.h"
+#include "ops/pooling.h"
 #include "ops/rules.h"
 #include "ops/window.h"
 
 namespace trireme {
 namespace {
 
-struct Pooling {
-  int64_t kernel, stride, padding;
-};
-
-// Checks the attributes; padding below kernel gives every window a pixel.
-Pooling pooling(const Attributes& attributes) {
-  Pooling pool{integer_of_at_least(attributes, "kernel", 1), integer_of_at_least(attributes, "stride", 1),
-               integer_of_at_least(attributes, "padding", 0)};
-  if (pool.padding >= pool.kernel) {
-    throw GraphError("padding {} must be below kernel {}", pool.padding, pool.kernel);
-  }
-  return pool;
-}
-
-Shape pooled(const Shape& x, const Pooling& pool) {
-  return {x[0], window_positions(x[1], pool.kernel, pool.stride, pool.padding, "height"),
-          window_positions(x[2], pool.kernel, pool.stride, pool.padding, "width"), x[3]};
-}
-
 std::vector<TensorType> average_pool_shape(InputTypes inputs, const Attributes& attributes) {
   const TensorType& x = floating_input(inputs, 0, "x[N, H, W, C]", 4);
-  return {{x.dtype, pooled(x.shape, pooling(attributes))}};
+  return {{x.dtype, pooled(x.shape, pooling_of(attributes))}};
 }
 
 double average_pool_flops(const Graph& graph, const Node& node) {
@@ -38,17 +20,12 @@ double average_pool_flops(const Graph& graph, const Node& node) {
 
 std::vector<ValueId> average_pool_gradient(GraphWriter& writer, Node node, ValueId output_gradient) {
   Shape x = writer.graph().shape(node.inputs[0]);
-  return {writer.add_one("average_pool_backward", {output_gradient},
-                         {{"kernel", node.attributes.integer("kernel")},
-                          {"stride", node.attributes.integer("stride")},
-                          {"padding", node.attributes.integer("padding")},
-                          {"height", x[1]},
-                          {"width", x[2]}})};
+  return {writer.add_one("average_pool_backward", {output_gradient}, pooling_backward_attributes(node, x))};
 }
 
 template <class T>
 void average_pool_reference(const KernelCall& call) {
-  Pooling pool = pooling(call.node.attributes);
+  Pooling pool = pooling_of(call.node.attributes);
   const Shape& in = call.input_shape(0);
   const Shape& out = call.output_shape(0);
   const T* x = call.input<T>(0);
@@ -77,7 +54,7 @@ std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attr
   const TensorType& dy = floating_input(inputs, 0, "dy[N, OH, OW, C]", 4);
   Shape x = {dy.shape[0], integer_of_at_least(attributes, "height", 1),
              integer_of_at_least(attributes, "width", 1), dy.shape[3]};
-  expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, pooling(attributes))});
+  expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, pooling_of(attributes))});
   return {{dy.dtype, x}};
 }
 
@@ -89,7 +66,7 @@ double backward_flops(const Graph& graph, const Node& node) {
 // Gathers: every pixel sums its share of the windows it lies in.
 template <class T>
 void backward_reference(const KernelCall& call) {
-  Pooling pool = pooling(call.node.attributes);
+  Pooling pool = pooling_of(call.node.attributes);
   const Shape& out = call.input_shape(0);
   const Shape& in = call.output_shape(0);
   const T* dy = call.input<T>(0);
@@ -138,13 +115,7 @@ Op average_pool_op() {
   op.gradient = average_pool_gradient;
   op.reference_float = average_pool_reference<float>;
   op.reference_double = average_pool_reference<double>;
-  op.samples = {
-      {.inputs = {{2, 6, 8, 3}}},
-      {.inputs = {{1, 7, 5, 17}}, .attributes = {{"kernel", int64_t{3}}}},
-      {.inputs = {{3, 7, 8, 2}},
-       .attributes = {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}}},
-      {.inputs = {{2, 4, 5, 1}}, .attributes = {{"kernel", int64_t{2}}, {"stride", int64_t{1}}}},
-  };
+  op.samples = pooling_samples();
   return op;
 }
 

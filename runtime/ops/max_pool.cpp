@@ -4,31 +4,18 @@
 
 #include "base/error.h"
 #include "ops/ops.h"
+#include "ops/pooling.h"
 #include "ops/rules.h"
 #include "ops/window.h"
 
 namespace trireme {
 namespace {
 
-struct Pooling {
-  int64_t kernel, stride, padding;
-};
-
-// Checks the attributes; padding below kernel gives every window a pixel, kernel up to 16 a position in a
-// byte.
+// A position in a window of up to 16 x 16 fits a byte.
 Pooling pooling(const Attributes& attributes) {
-  Pooling pool{integer_of_at_least(attributes, "kernel", 1), integer_of_at_least(attributes, "stride", 1),
-               integer_of_at_least(attributes, "padding", 0)};
-  if (pool.padding >= pool.kernel) {
-    throw GraphError("padding {} must be below kernel {}", pool.padding, pool.kernel);
-  }
+  Pooling pool = pooling_of(attributes);
   if (pool.kernel > 16) throw GraphError("kernel {} must be at most 16", pool.kernel);
   return pool;
-}
-
-Shape pooled(const Shape& x, const Pooling& pool) {
-  return {x[0], window_positions(x[1], pool.kernel, pool.stride, pool.padding, "height"),
-          window_positions(x[2], pool.kernel, pool.stride, pool.padding, "width"), x[3]};
 }
 
 std::vector<TensorType> max_pool_shape(InputTypes inputs, const Attributes& attributes) {
@@ -45,11 +32,7 @@ double max_pool_flops(const Graph& graph, const Node& node) {
 std::vector<ValueId> max_pool_gradient(GraphWriter& writer, Node node, ValueId output_gradient) {
   Shape x = writer.graph().shape(node.inputs[0]);
   return {writer.add_one("max_pool_backward", {output_gradient, node.outputs[1]},
-                         {{"kernel", node.attributes.integer("kernel")},
-                          {"stride", node.attributes.integer("stride")},
-                          {"padding", node.attributes.integer("padding")},
-                          {"height", x[1]},
-                          {"width", x[2]}})};
+                         pooling_backward_attributes(node, x))};
 }
 
 template <class T>
@@ -149,13 +132,7 @@ Op max_pool_op() {
   op.gradient = max_pool_gradient;
   op.reference_float = max_pool_reference<float>;
   op.reference_double = max_pool_reference<double>;
-  op.samples = {
-      {.inputs = {{2, 6, 8, 3}}},
-      {.inputs = {{1, 7, 5, 17}}, .attributes = {{"kernel", int64_t{3}}}},
-      {.inputs = {{3, 7, 8, 2}},
-       .attributes = {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}}},
-      {.inputs = {{2, 4, 5, 1}}, .attributes = {{"kernel", int64_t{2}}, {"stride", int64_t{1}}}},
-  };
+  op.samples = pooling_samples();
   return op;
 }
 
