@@ -211,7 +211,7 @@ class Binder {
       if (!key) unknown_key(table, name, entry);
       bind_key(table, *key, join(name, entry.key), entry.value, kind_overridden);
     }
-    if (layer.stride == 0) layer.stride = layer.kind == "convolution" ? 1 : layer.kernel;
+    if (layer.stride == 0) layer.stride = layer.kind.ends_with("convolution") ? 1 : layer.kernel;
   }
 
   // Neither a key nor a table: names the nearest of either.

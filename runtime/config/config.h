@@ -21,8 +21,16 @@ struct RunConfig {
 // [data.transform]: applied to training samples; validation samples are only normalised
 struct TransformConfig {
   bool normalize = true;
-  int64_t random_crop_padding = 0;  // pixels
+  int64_t resize = 0;                     // side of the square that images are scaled to first; 0: as stored
+  int64_t crop = 0;                       // side of the square cut out: at random in training, from the middle
+                                          // in validation; 0: none
+  int64_t random_crop_padding = 0;        // pixels
+  bool random_resized_crop = false;       // cut 8 to 100 % of the area, scale it to the crop or image size
   bool horizontal_flip = false;
+  bool vertical_flip = false;
+  double rotation_degrees = 0.0;          // uniform in +-this
+  double grayscale_probability = 0.0;
+  double erase_probability = 0.0;         // random erasing
   bool operator==(const TransformConfig&) const = default;
 };
 
@@ -32,6 +40,8 @@ struct DataConfig {
   std::string validation;          // HDF5 file; "" for none
   int64_t batch = 64;              // samples over all ranks
   int64_t validation_batch = 256;  // samples per rank
+  double validation_fraction = 0.0;  // of train's samples kept apart for validation; needs validation = ""
+  int64_t sequence_length = 128;     // text: tokens of a sample
   bool shuffle = true;
   int64_t cache_bytes = int64_t{1} << 30;
   int64_t loader_threads = 1;
@@ -42,28 +52,41 @@ struct DataConfig {
 
 // One [[model.layer]]. Members that the layer's kind has no use for hold their defaults.
 struct LayerConfig {
-  std::string kind;       // linear convolution batch_norm relu tanh sigmoid max_pool average_pool
-                          // global_average_pool flatten dropout
-  int64_t units = 0;      // linear: outputs
-  int64_t channels = 0;   // convolution: outputs
-  int64_t kernel = 0;     // convolution, pools: side of the square window
-  int64_t stride = 0;     // convolution, pools; load_config puts 1 (convolution) or kernel (pools) for 0
-  int64_t padding = 0;    // convolution, pools: zeros on every side
-  bool bias = true;       // linear, convolution
+  std::string kind;       // linear convolution transposed_convolution batch_norm group_norm layer_norm relu
+                          // leaky_relu gelu tanh sigmoid max_pool average_pool global_average_pool flatten
+                          // dropout embedding rnn lstm attention
+  int64_t units = 0;      // linear, rnn, lstm: outputs; embedding: channels of a token
+  int64_t channels = 0;   // convolutions: outputs
+  int64_t kernel = 0;     // convolutions, pools: side of the square window
+  int64_t stride = 0;     // convolutions, pools; load_config puts 1 (convolutions) or kernel (pools) for 0
+  int64_t padding = 0;    // convolutions, pools: zeros on every side
+  bool bias = true;       // linear, convolutions
   double rate = 0.5;      // dropout: probability of dropping
-  double epsilon = 1e-5;  // batch_norm
+  double epsilon = 1e-5;  // norms
   double momentum = 0.1;  // batch_norm: weight of the newest batch in the running statistics
+  int64_t groups = 0;     // group_norm
+  double slope = 0.01;    // leaky_relu: below zero
+  int64_t heads = 0;      // attention
   bool operator==(const LayerConfig&) const = default;
 };
 
 // [model]
 struct ModelConfig {
-  std::string kind = "mlp";               // mlp lenet cnn layers
+  std::string kind = "mlp";               // mlp lenet cnn resnet rnn lstm gpt gan layers
   std::vector<int64_t> hidden{128};       // mlp
   std::vector<int64_t> channels{32, 64};  // cnn
   int64_t kernel = 3;                     // cnn: side of the windows, padded by half
   int64_t dense = 128;                    // cnn: units of the hidden linear layer, 0 for none
-  double dropout = 0.0;                   // mlp, lenet, cnn
+  int64_t depth = 0;                      // resnet (18, 34), rnn, lstm, gpt: layers; 0: 18, 2, 2, 4
+  int64_t width = 0;                      // resnet, gan: channels of the first stage; gpt: channels; 0: 64, 64, 128
+  std::string stem = "cifar";             // resnet: cifar imagenet
+  std::string norm = "batch";             // cnn, resnet: batch group
+  int64_t units = 256;                    // rnn, lstm: of each layer
+  int64_t embedding = 0;                  // rnn, lstm: channels of a token; 0: units
+  int64_t heads = 4;                      // gpt
+  bool tied = true;                       // gpt: the head reads the embedding's weight
+  int64_t latent = 100;                   // gan: values that an image is made from
+  double dropout = 0.0;                   // mlp, lenet, cnn, rnn, lstm, gpt
   std::string activation = "relu";        // mlp, lenet: relu tanh sigmoid
   std::vector<LayerConfig> layer;         // layers
   bool operator==(const ModelConfig&) const = default;
@@ -73,7 +96,12 @@ struct ModelConfig {
 struct TrainConfig {
   int64_t epochs = 1;
   int64_t steps = 0;  // a limit, 0 for none
-  std::string precision = "float32";
+  std::string precision = "float32";  // float32 bfloat16 float16
+  double loss_scale = 65536.0;        // float16: at the start
+  int64_t loss_scale_steps = 2000;    // float16: good steps after which the scale doubles
+  std::string recompute = "none";     // none layer sqrt
+  int64_t micro_batches = 1;          // pieces that a rank's share of a batch is computed in
+  std::string on_nan = "stop";        // stop rollback
   std::string device = "auto";        // auto cpu
   std::string backend = "cpu";        // cpu reference
   int64_t threads = 0;                // per rank; 0: cores available / ranks on the node
@@ -86,14 +114,17 @@ struct TrainConfig {
 
 // [optimizer]
 struct OptimizerConfig {
-  std::string kind = "sgd";  // sgd adamw
+  std::string kind = "sgd";  // sgd adam adamw rmsprop adagrad lamb lars
   double learning_rate = 0.01;
-  double momentum = 0.9;      // sgd
-  bool nesterov = false;      // sgd
-  double weight_decay = 0.0;  // not applied to tensors of rank <= 1
-  double beta1 = 0.9;         // adamw
-  double beta2 = 0.999;       // adamw
-  double epsilon = 1e-8;      // adamw
+  double momentum = 0.9;             // sgd, lars
+  bool nesterov = false;             // sgd
+  double weight_decay = 0.0;         // not applied to tensors of rank <= 1
+  double beta1 = 0.9;                // adam, adamw, lamb
+  double beta2 = 0.999;              // adam, adamw, lamb
+  double smoothing = 0.99;           // rmsprop: decay of the squared gradient's running mean
+  double epsilon = 1e-8;             // adam, adamw, rmsprop, adagrad, lamb
+  double trust_coefficient = 0.001;  // lars
+  double ema_decay = 0.0;            // of the parameters' moving average, which validation uses; 0: none
   bool operator==(const OptimizerConfig&) const = default;
 };
 
@@ -146,6 +177,7 @@ struct Config {
   ModelConfig model;
   TrainConfig train;
   OptimizerConfig optimizer;
+  OptimizerConfig discriminator_optimizer{.kind = "adam", .learning_rate = 2e-4, .beta1 = 0.5};  // gan
   ScheduleConfig schedule;
   ParallelConfig parallel;
   CheckpointConfig checkpoint;

@@ -53,6 +53,12 @@ void check_optimizer(const Config& config) {
   }
 }
 
+void check_data(const Config& config) {
+  if (config.data.validation_fraction == 0 || config.data.validation.empty()) return;
+  throw ConfigError("{}: data.validation_fraction splits data.train; it and data.validation exclude each other",
+                    config.where("data.validation_fraction"));
+}
+
 void check_schedule(const Config& config) {
   const ScheduleConfig& schedule = config.schedule;
   if (schedule.kind != "step") return;
@@ -95,6 +101,7 @@ void check_file(const Config& config, std::string_view key, const std::string& p
 
 void check_rules(const Config& config) {
   check_run(config);
+  check_data(config);
   check_layers(config);
   check_optimizer(config);
   check_schedule(config);

@@ -10,7 +10,8 @@ namespace trireme {
 namespace {
 
 // Address of a value that does not move; null for inputs and their views.
-void* fixed_address(const Program& program, ValueId id, Arenas& arenas, Buffer& workspace) {
+void* fixed_address(const Program& program, ValueId id, Arenas& arenas, Buffer& workspace,
+                    const Arenas* frozen) {
   const Value& value = program.graph.value(id);
   size_t element = size_of(arenas.type);
   switch (value.role) {
@@ -20,6 +21,14 @@ void* fixed_address(const Program& program, ValueId id, Arenas& arenas, Buffer& 
       return arenas.parameters.data() + program.layout.parameter(value.name).offset * element;
     case Role::state:
       return arenas.state.data() + program.layout.state(value.name).offset * element;
+    case Role::frozen:
+      if (frozen == nullptr) {
+        throw GraphError("graph '{}': frozen '{}' needs the arenas of the net that it belongs to",
+                         program.graph.name, value.name);
+      }
+      // Only read; the table is untyped and shared with what is written.
+      return const_cast<std::byte*>(frozen->parameters.data()) +
+             frozen->layout.parameter(value.name).offset * element;
     case Role::gradient: {
       const std::string& parameter = program.graph.value(value.of).name;
       return arenas.gradients.data() + program.layout.parameter(parameter).offset * element;
@@ -36,7 +45,7 @@ void* fixed_address(const Program& program, ValueId id, Arenas& arenas, Buffer& 
 
 }  // namespace
 
-Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace)
+Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace, const Arenas* frozen)
     : program_(std::move(program)), gradient_elements_(arenas.layout.gradient_elements) {
   const Graph& graph = program_.graph;
   if (workspace.bytes() < program_.plan.bytes) {
@@ -45,7 +54,7 @@ Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& wo
   }
   addresses_.resize(graph.values.size());
   for (size_t v = 0; v < addresses_.size(); ++v) {
-    addresses_[v] = fixed_address(program_, static_cast<ValueId>(v), arenas, workspace);
+    addresses_[v] = fixed_address(program_, static_cast<ValueId>(v), arenas, workspace, frozen);
   }
 
   input_views_.resize(graph.inputs.size());

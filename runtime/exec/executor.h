@@ -21,7 +21,8 @@ class Executor {
 
   // `workspace` may be shared by executors that never run at the same time; it must hold program.plan.bytes.
   // `backend`, `arenas` and `workspace` outlive the executor.
-  Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace);
+  // Values of role frozen are found by name among the parameters of `frozen`, which may be null where there are none.
+  Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace, const Arenas* frozen = nullptr);
   Executor(const Executor&) = delete;  // kernels point into it
   Executor& operator=(const Executor&) = delete;
 

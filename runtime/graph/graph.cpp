@@ -13,6 +13,8 @@ std::string_view name_of(Role role) {
       return "state";
     case Role::activation:
       return "activation";
+    case Role::frozen:
+      return "frozen";
     case Role::gradient:
       return "gradient";
     case Role::statistic:

@@ -34,6 +34,8 @@ enum class Role : uint8_t {
   parameter,   // in the parameter arena; learned
   state,       // in the state arena; replicated on all ranks, changed by the strategy (running statistics)
   activation,  // in the planned workspace
+  frozen,      // a parameter of another net (a discriminator seen by the generator's program): read from that
+               // net's arena by name, never learned here; no gradient flows into it
   gradient,    // of a parameter, at the parameter's offset in the gradient arena
   statistic,   // in the gradient arena behind the gradients; summed over ranks together with them (the loss,
                // the batch statistics); `of` names the state it updates, if any
@@ -83,6 +85,8 @@ struct Node {
   std::vector<ValueId> outputs;
   Attributes attributes;
   std::string origin;            // where it comes from, for messages: "model.layer[2]" or "conv1"
+  int32_t layer = -1;            // number of the layer or block that a builder counts it to; -1: to none. What the
+                                 // recompute pass keeps and drops goes by it
 };
 
 struct Graph {

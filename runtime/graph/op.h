@@ -69,11 +69,14 @@ class GraphWriter {
   ValueId add_one(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
   Graph& graph() { return graph_; }
   void set_origin(std::string origin) { origin_ = std::move(origin); }
+  // Node::layer of what is added from now on.
+  void set_layer(int32_t layer) { layer_ = layer; }
   const std::string& origin() const { return origin_; }
 
  private:
   Graph& graph_;
   std::string origin_;
+  int32_t layer_ = -1;
 };
 
 // Inputs for tests: one call of the op. float inputs are drawn at random unless `labels` marks a class-index
@@ -106,6 +109,13 @@ struct StatisticOutput {
   int state_input;
 };
 
+// What the precision pass may do with an op.
+enum class Precision : uint8_t {
+  full,    // float32 (float64 under the oracle) alone: losses, normalisation over samples, embeddings
+  low,     // worth computing in 16 bits: the inputs in half_inputs are cast to the low type
+  follow,  // takes the type that arrives: the inputs in half_inputs are of one type, all low or all float32
+};
+
 struct Op {
   std::string name;
   std::string doc;                   // one line: what it computes, shapes
@@ -119,6 +129,14 @@ struct Op {
   GradientRule gradient = nullptr;  // null: not differentiable (backward ops, metrics)
   ReferenceKernel reference_float = nullptr;
   ReferenceKernel reference_double = nullptr;
+  // For activations of 16 bits; null where the op takes none (precision full). A kernel is chosen by the type of the
+  // first floating-point input, or of output 0 where there is none.
+  ReferenceKernel reference_bfloat16 = nullptr;
+  ReferenceKernel reference_float16 = nullptr;
+  Precision precision = Precision::full;
+  // Inputs that carry the activation type T; the others stay float32 beside 16-bit activations (bias, gamma), and so
+  // do outputs that are gradients of parameters.
+  std::vector<size_t> half_inputs = {};
   // Outputs that are statistics: written as this rank's share of a sum over ranks (scaled by sample_weight).
   std::vector<StatisticOutput> statistic_outputs;
   bool is_loss = false;     // output 0 is a scalar that training minimises

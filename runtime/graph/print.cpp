@@ -14,6 +14,8 @@ char letter_of(Role role) {
       return 'w';
     case Role::state:
       return 's';
+    case Role::frozen:
+      return 'f';
     case Role::gradient:
       return 'g';
     case Role::statistic:
@@ -58,7 +60,8 @@ std::string attributes_text(const Attributes& attributes) {
 std::string to_string(const Graph& graph) {
   std::string text = fmt::format("graph {}\n", graph.name);
   for (const Value& value : graph.values) {
-    if (value.role != Role::input && value.role != Role::parameter && value.role != Role::state) continue;
+    if (value.role != Role::input && value.role != Role::parameter && value.role != Role::state &&
+        value.role != Role::frozen) continue;
     text += fmt::format("{}:{} : {}\n", letter_of(value.role), value.name, type_text(value.type));
   }
   for (const Node& node : graph.nodes) {

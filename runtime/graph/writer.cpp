@@ -33,6 +33,7 @@ std::vector<ValueId> GraphWriter::add(std::string_view op_name, std::vector<Valu
   Node node;
   node.op = op.name;
   node.origin = origin_;
+  node.layer = layer_;
   node.attributes = complete_attributes(op, attributes);
   std::vector<TensorType> types = output_types(op, graph_, inputs, node.attributes);
   std::vector<ValueId> states(types.size(), no_id);

@@ -5,18 +5,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/sample_shape.h"
 #include "config/config.h"
 #include "graph/graph.h"
 
 namespace trireme {
-
-// What the data set says of a sample.
-struct SampleShape {
-  int64_t height = 0;
-  int64_t width = 0;
-  int64_t channels = 0;
-  int64_t classes = 0;
-};
 
 enum class GraphMode {
   training,    // dropout, batch statistics; result "loss" (statistic)

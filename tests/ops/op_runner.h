@@ -23,8 +23,6 @@ inline bool contains(const std::vector<size_t>& list, size_t i) {
   return std::find(list.begin(), list.end(), i) != list.end();
 }
 
-inline bool is_floating(DType type) { return type == DType::float32 || type == DType::float64; }
-
 // "convolution sample 2", for SCOPED_TRACE.
 inline std::string sample_name(const Op& op, size_t sample) {
   return op.name + " sample " + std::to_string(sample);
@@ -104,6 +102,12 @@ inline std::vector<double> read_values(const TensorType& type, const void* memor
         break;
       case DType::uint8:
         values[i] = static_cast<const uint8_t*>(memory)[i];
+        break;
+      case DType::bfloat16:
+        values[i] = static_cast<double>(static_cast<const BFloat16*>(memory)[i]);
+        break;
+      case DType::float16:
+        values[i] = static_cast<double>(static_cast<const Float16*>(memory)[i]);
         break;
     }
   }

@@ -1,0 +1,22 @@
+// One function a table; the tables of a subject share a file, keys_SUBJECT.cpp.
+#pragma once
+
+#include "config/keys.h"
+
+namespace trireme {
+
+inline constexpr double largest_count = 1 << 24;  // far above any sensible width, far below an overflow
+
+KeyTable run_table(RunConfig& c);
+KeyTable data_table(DataConfig& c);
+KeyTable transform_table(TransformConfig& c);
+KeyTable model_table(ModelConfig& c);
+KeyTable train_table(TrainConfig& c);
+// `name`: "optimizer" or "optimizer.discriminator".
+KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_view doc);
+KeyTable schedule_table(ScheduleConfig& c);
+KeyTable parallel_table(ParallelConfig& c);
+KeyTable checkpoint_table(CheckpointConfig& c);
+KeyTable comm_table(CommConfig& c);
+
+}  // namespace trireme
