@@ -121,7 +121,10 @@ class Binder {
     config_.origins.file = file;
   }
 
-  void bind(const TomlValue& root) { bind_children("", root); }
+  void bind(const TomlValue& root) {
+    bind_model_kind(root);
+    bind_children("", root);
+  }
 
  private:
   // A table's content: keys of its own, and tables below it.
@@ -132,6 +135,7 @@ class Binder {
                         value.origin, name, describe(value), name);
     }
     const KeyTable* table = find_table(name);
+    if (table && !table->is_read()) return refuse_keys(*table, *entries);
     bool kind_overridden = false;
     if (table && !table->keys.empty() && table->keys.front().name == "kind") {
       kind_overridden = bind_kind(*table, name, *entries);
@@ -151,6 +155,25 @@ class Binder {
     }
   }
 
+  // Before all tables, since it decides what is read in some of them.
+  void bind_model_kind(const TomlValue& root) {
+    for (const TomlEntry& entry : *root.table()) {
+      const auto* entries = entry.value.table();
+      if (entry.key == "model" && entries)
+        model_kind_overridden_ = bind_kind(*find_table("model"), "model", *entries);
+    }
+  }
+
+  // A table that the model does not read may hold nothing.
+  void refuse_keys(const KeyTable& table, const TomlValue::Table& entries) const {
+    for (const TomlEntry& entry : entries) {
+      if (leftover(entry.value, model_kind_overridden_)) continue;
+      throw ConfigError(
+          "{}: [{}] is not read by model.kind = \"{}\", only by {}; remove it or change the kind",
+          entry.value.origin, table.name, config_.model.kind, fmt::join(table.models, ", "));
+    }
+  }
+
   // The kind goes first, since it decides which other keys are read. Says whether it was overridden.
   bool bind_kind(const KeyTable& table, const std::string& name, const TomlValue::Table& entries) {
     for (const TomlEntry& entry : entries) {
@@ -163,6 +186,11 @@ class Binder {
 
   void bind_key(const KeyTable& table, const Key& key, const std::string& full, const TomlValue& value,
                 bool kind_overridden) {
+    if (!table.reads(key) && !key.rule.models.empty()) {
+      if (leftover(value, model_kind_overridden_)) return;
+      throw ConfigError("{}: {} is not read by model.kind = \"{}\", only by {}; remove it or change the kind",
+                        value.origin, full, config_.model.kind, fmt::join(key.rule.models, ", "));
+    }
     if (!table.reads(key)) {
       if (leftover(value, kind_overridden)) return;
       throw ConfigError("{}: {} is not read by kind = \"{}\", only by {}; remove it or change the kind",
@@ -271,6 +299,7 @@ class Binder {
 
   Config& config_;
   std::vector<KeyTable> tables_;
+  bool model_kind_overridden_ = false;
 };
 
 }  // namespace

@@ -53,6 +53,7 @@ std::string dump_config(const Config& config) {
   Config copy = config;  // rows point into a config that may be written to
   std::string text;
   for (const KeyTable& table : tables_of(copy)) {
+    if (!table.is_read()) continue;
     text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", table.name);
     dump_keys(text, table);
     if (table.name != "model" || copy.model.kind != "layers") continue;

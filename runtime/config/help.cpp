@@ -26,6 +26,7 @@ std::string describe_key(const Key& key) {
   if (!key.rule.kinds.empty()) {
     doc = fmt::format("({}) {}", fmt::join(key.rule.kinds, ", "), doc);
   }
+  if (!key.rule.models.empty()) doc = fmt::format("(model: {}) {}", fmt::join(key.rule.models, ", "), doc);
   if (!key.rule.remark.empty()) doc += fmt::format(" So far: {}.", key.rule.remark);
   return text + wrap(doc, 6);
 }

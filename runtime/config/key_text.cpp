@@ -17,6 +17,11 @@ std::string number(double value) {
   return fmt::format("{}", value);
 }
 
+// An empty list stands for all.
+bool is_among(std::string_view kind, const std::vector<std::string_view>& kinds) {
+  return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
 struct TypeName {
   std::string operator()(bool*) const { return "true or false"; }
   std::string operator()(int64_t*) const { return "integer"; }
@@ -52,9 +57,11 @@ std::string_view KeyTable::kind() const {
   return *std::get<std::string*>(keys.front().slot);
 }
 
+bool KeyTable::is_read() const { return model_kind == nullptr || is_among(*model_kind, models); }
+
 bool KeyTable::reads(const Key& key) const {
-  const auto& kinds = key.rule.kinds;
-  return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind()) != kinds.end();
+  bool by_model = model_kind == nullptr || is_among(*model_kind, key.rule.models);
+  return is_read() && by_model && is_among(kind(), key.rule.kinds);
 }
 
 std::string describe_range(const KeyRule& rule) {

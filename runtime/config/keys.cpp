@@ -70,18 +70,24 @@ KeyTable comm_table(CommConfig& c) {
 }
 
 std::vector<KeyTable> tables_of(Config& c) {
-  return {run_table(c.run),
-          data_table(c.data),
-          transform_table(c.data.transform),
-          model_table(c.model),
-          train_table(c.train),
-          optimizer_table(c.optimizer, "optimizer", "how parameters follow their gradients"),
-          optimizer_table(c.discriminator_optimizer, "optimizer.discriminator",
-                          "the same for the discriminator of a gan, whose generator [optimizer] moves"),
-          schedule_table(c.schedule),
-          parallel_table(c.parallel),
-          checkpoint_table(c.checkpoint),
-          comm_table(c.comm)};
+  std::vector<KeyTable> tables{
+      run_table(c.run),
+      data_table(c.data),
+      transform_table(c.data.transform),
+      model_table(c.model),
+      train_table(c.train),
+      optimizer_table(c.optimizer, "optimizer", "how parameters follow their gradients"),
+      optimizer_table(c.discriminator_optimizer, "optimizer.discriminator",
+                      "the same for the discriminator of a gan, whose generator [optimizer] moves"),
+      schedule_table(c.schedule),
+      parallel_table(c.parallel),
+      checkpoint_table(c.checkpoint),
+      comm_table(c.comm)};
+  for (KeyTable& table : tables) {
+    table.model_kind = &c.model.kind;
+    if (table.name == "optimizer.discriminator") table.models = {"gan"};
+  }
+  return tables;
 }
 
 }  // namespace trireme

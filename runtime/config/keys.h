@@ -22,6 +22,7 @@ struct KeyRule {
   std::string_view doc;                        // one or two sentences for the reference
   std::vector<std::string_view> choices = {};  // of a text; empty: any text
   std::vector<std::string_view> kinds = {};    // which kinds of its table read the key; empty: all of them
+  std::vector<std::string_view> models = {};   // which kinds of model read the key; empty: all of them
   bool required = false;                       // must be given wherever its kind reads it
   // Bounds of a number, or of each number of a list.
   double at_least = -std::numeric_limits<double>::infinity();
@@ -41,11 +42,15 @@ struct Key {
 struct KeyTable {
   std::string_view name;  // "data.transform"
   std::string_view doc;
-  std::vector<Key> keys;  // `kind`, where there is one, comes first
+  std::vector<Key> keys;                      // `kind`, where there is one, comes first
+  std::vector<std::string_view> models = {};  // which kinds of model read the table; empty: all of them
+  const std::string* model_kind = nullptr;    // the config's model.kind; null in tables that stand alone
 
   // The value of `kind`, empty where the table has none.
   std::string_view kind() const;
-  // Whether the present kind reads the key.
+  // Whether the present model reads anything of the table.
+  bool is_read() const;
+  // Whether the present kind and model read the key.
   bool reads(const Key& key) const;
 };
 

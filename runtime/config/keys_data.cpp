@@ -32,12 +32,14 @@ KeyTable data_table(DataConfig& c) {
           {"validation_fraction",
            &c.validation_fraction,
            {.doc = "Part of train's samples that is kept apart for validation, the same samples whatever the "
-                   "seed; only where validation is empty. Of text and of tables in time it is the end of the file.",
+                   "seed; only where validation is empty. Of text and of tables in time it is the end of the "
+                   "file.",
             .at_least = 0,
             .below = 1}},
           {"sequence_length",
            &c.sequence_length,
            {.doc = "Text: tokens of one sample. The model sees no further back.",
+            .models = {"rnn", "lstm", "gpt", "layers"},
             .at_least = 1,
             .at_most = 1 << 20}},
           {"shuffle",
@@ -63,56 +65,58 @@ KeyTable data_table(DataConfig& c) {
 }
 
 KeyTable transform_table(TransformConfig& c) {
-  return {"data.transform",
-          "what is done to each sample; random changes are for training samples only",
-          {
-              {"normalize",
-               &c.normalize,
-               {.doc = "Subtract the mean and divide by the standard deviation that are stored in the "
-                       "training file; "
-                       "false only scales bytes to 0..1."}},
-              {"resize",
-               &c.resize,
-               {.doc = "Scale images to this side, in pixels, before anything else; 0 leaves the size as stored.",
-                .at_least = 0,
-                .at_most = 16384}},
-              {"crop",
-               &c.crop,
-               {.doc = "Cut a square of this side: anywhere in training, from the middle in validation; 0 for none.",
-                .at_least = 0,
-                .at_most = 16384}},
-              {"random_crop_padding",
-               &c.random_crop_padding,
-               {.doc = "Shift each image by up to this many pixels in both directions: pad with zeros on "
-                       "every side, then "
-                       "cut the old size at random. 0 for none.",
-                .at_least = 0,
-                .at_most = 1024}},
-              {"horizontal_flip",
-               &c.horizontal_flip,
-               {.doc = "Mirror each image left to right with probability 1/2."}},
-              {"vertical_flip", &c.vertical_flip, {.doc = "The same, top to bottom."}},
-              {"random_resized_crop",
-               &c.random_resized_crop,
-               {.doc = "Cut 8 to 100 % of the area at an aspect of 3/4 to 4/3 and scale it to the full size "
-                       "(Szegedy et al.)."}},
-              {"rotation_degrees",
-               &c.rotation_degrees,
-               {.doc = "Turn each image by up to this angle either way; corners are filled with zeros.",
-                .at_least = 0,
-                .at_most = 180}},
-              {"grayscale_probability",
-               &c.grayscale_probability,
-               {.doc = "Probability with which an image of three channels loses its colour.",
-                .at_least = 0,
-                .at_most = 1}},
-              {"erase_probability",
-               &c.erase_probability,
-               {.doc = "Probability with which a rectangle of 2 to 33 % of the area is blanked (Zhong et al., "
-                       "random erasing).",
-                .at_least = 0,
-                .at_most = 1}},
-          }};
+  return {
+      "data.transform",
+      "what is done to each sample; random changes are for training samples only",
+      {
+          {"normalize",
+           &c.normalize,
+           {.doc = "Subtract the mean and divide by the standard deviation that are stored in the "
+                   "training file; "
+                   "false only scales bytes to 0..1."}},
+          {"resize",
+           &c.resize,
+           {.doc = "Scale images to this side, in pixels, before anything else; 0 leaves the size as stored.",
+            .at_least = 0,
+            .at_most = 16384}},
+          {"crop",
+           &c.crop,
+           {.doc =
+                "Cut a square of this side: anywhere in training, from the middle in validation; 0 for none.",
+            .at_least = 0,
+            .at_most = 16384}},
+          {"random_crop_padding",
+           &c.random_crop_padding,
+           {.doc = "Shift each image by up to this many pixels in both directions: pad with zeros on "
+                   "every side, then "
+                   "cut the old size at random. 0 for none.",
+            .at_least = 0,
+            .at_most = 1024}},
+          {"horizontal_flip",
+           &c.horizontal_flip,
+           {.doc = "Mirror each image left to right with probability 1/2."}},
+          {"vertical_flip", &c.vertical_flip, {.doc = "The same, top to bottom."}},
+          {"random_resized_crop",
+           &c.random_resized_crop,
+           {.doc = "Cut 8 to 100 % of the area at an aspect of 3/4 to 4/3 and scale it to the full size "
+                   "(Szegedy et al.)."}},
+          {"rotation_degrees",
+           &c.rotation_degrees,
+           {.doc = "Turn each image by up to this angle either way; corners are filled with zeros.",
+            .at_least = 0,
+            .at_most = 180}},
+          {"grayscale_probability",
+           &c.grayscale_probability,
+           {.doc = "Probability with which an image of three channels loses its colour.",
+            .at_least = 0,
+            .at_most = 1}},
+          {"erase_probability",
+           &c.erase_probability,
+           {.doc = "Probability with which a rectangle of 2 to 33 % of the area is blanked (Zhong et al., "
+                   "random erasing).",
+            .at_least = 0,
+            .at_most = 1}},
+      }};
 }
 
 }  // namespace trireme

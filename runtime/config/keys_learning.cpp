@@ -16,29 +16,37 @@ KeyTable train_table(TrainConfig& c) {
             .at_least = 0}},
           {"precision",
            &c.precision,
-           {.doc = "Type of the computation. Parameters, their updates and sums stay float32; float16 scales the loss "
+           {.doc = "Type of the computation. Parameters, their updates and sums stay float32; float16 scales "
+                   "the loss "
                    "so that small gradients do not vanish, and skips steps that overflow.",
             .choices = {"float32", "bfloat16", "float16"}}},
-          {"loss_scale", &c.loss_scale, {.doc = "float16: the loss's factor at the start.", .at_least = 1, .at_most = 16777216}},
+          {"loss_scale",
+           &c.loss_scale,
+           {.doc = "float16: the loss's factor at the start.", .at_least = 1, .at_most = 16777216}},
           {"loss_scale_steps",
            &c.loss_scale_steps,
-           {.doc = "float16: steps without an overflow after which the factor doubles; it halves at each overflow.",
+           {.doc = "float16: steps without an overflow after which the factor doubles; it halves at each "
+                   "overflow.",
             .at_least = 1}},
           {"recompute",
            &c.recompute,
-           {.doc = "What the backward pass computes again instead of keeping it. none: nothing. layer: all inside of "
-                   "each layer or block. sqrt: all but every sqrt(n)-th of n layers' outputs (Chen et al., 2016). The "
+           {.doc = "What the backward pass computes again instead of keeping it. none: nothing. layer: all "
+                   "inside of "
+                   "each layer or block. sqrt: all but every sqrt(n)-th of n layers' outputs (Chen et al., "
+                   "2016). The "
                    "results are the same bits.",
             .choices = {"none", "layer", "sqrt"}}},
           {"micro_batches",
            &c.micro_batches,
-           {.doc = "Pieces in which each rank computes its share of a batch, summing gradients: less memory, the "
+           {.doc = "Pieces in which each rank computes its share of a batch, summing gradients: less memory, "
+                   "the "
                    "same step.",
             .at_least = 1,
             .at_most = largest_count}},
           {"on_nan",
            &c.on_nan,
-           {.doc = "When the loss is no longer a number. stop: end with exit code 70, checkpoints kept. rollback: go "
+           {.doc = "When the loss is no longer a number. stop: end with exit code 70, checkpoints kept. "
+                   "rollback: go "
                    "back to the newest checkpoint and on at half the learning rate, up to 3 times in a row.",
             .choices = {"stop", "rollback"}}},
           {"device",
@@ -82,9 +90,11 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
       {
           {"kind",
            &c.kind,
-           {.doc = "sgd: gradient descent with momentum. adam (Kingma & Ba). adamw: Adam with decoupled weight decay "
-                   "(Loshchilov & Hutter). rmsprop (Hinton). adagrad (Duchi et al.). lamb, lars (You et al.): "
-                   "for large batches, a step as long as the tensor that it moves.",
+           {.doc =
+                "sgd: gradient descent with momentum. adam (Kingma & Ba). adamw: Adam with decoupled weight "
+                "decay "
+                "(Loshchilov & Hutter). rmsprop (Hinton). adagrad (Duchi et al.). lamb, lars (You et al.): "
+                "for large batches, a step as long as the tensor that it moves.",
             .choices = {"sgd", "adam", "adamw", "rmsprop", "adagrad", "lamb", "lars"}}},
           {"learning_rate",
            &c.learning_rate,
@@ -94,7 +104,10 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
             .above = 0}},
           {"momentum",
            &c.momentum,
-           {.doc = "Part of the last update that is kept.", .kinds = {"sgd", "lars"}, .at_least = 0, .below = 1}},
+           {.doc = "Part of the last update that is kept.",
+            .kinds = {"sgd", "lars"},
+            .at_least = 0,
+            .below = 1}},
           {"nesterov",
            &c.nesterov,
            {.doc = "Nesterov's look-ahead form; needs momentum above 0.", .kinds = {"sgd"}}},
@@ -106,7 +119,10 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
             .at_least = 0}},
           {"beta1",
            &c.beta1,
-           {.doc = "Decay of the gradient's running mean.", .kinds = {"adam", "adamw", "lamb"}, .at_least = 0, .below = 1}},
+           {.doc = "Decay of the gradient's running mean.",
+            .kinds = {"adam", "adamw", "lamb"},
+            .at_least = 0,
+            .below = 1}},
           {"beta2",
            &c.beta2,
            {.doc = "Decay of the squared gradient's running mean.",
@@ -115,7 +131,10 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
             .below = 1}},
           {"smoothing",
            &c.smoothing,
-           {.doc = "Decay of the squared gradient's running mean.", .kinds = {"rmsprop"}, .at_least = 0, .below = 1}},
+           {.doc = "Decay of the squared gradient's running mean.",
+            .kinds = {"rmsprop"},
+            .at_least = 0,
+            .below = 1}},
           {"epsilon",
            &c.epsilon,
            {.doc = "Added to the denominator.",
@@ -126,7 +145,8 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
            {.doc = "Length of a step as a part of the tensor's.", .kinds = {"lars"}, .above = 0}},
           {"ema_decay",
            &c.ema_decay,
-           {.doc = "Keep an exponential moving average of the parameters with this decay, and validate and predict "
+           {.doc = "Keep an exponential moving average of the parameters with this decay, and validate and "
+                   "predict "
                    "with it; 0 for none.",
             .at_least = 0,
             .below = 1}},

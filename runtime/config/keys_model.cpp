@@ -14,7 +14,8 @@ KeyTable model_table(ModelConfig& c) {
                    "linear layers. "
                    "cnn: for each entry of channels a 3x3 convolution, batch normalisation, ReLU and 2x2 max "
                    "pooling, "
-                   "then the classifier. resnet: residual blocks (He et al.). rnn (Elman), lstm: recurrent language "
+                   "then the classifier. resnet: residual blocks (He et al.). rnn (Elman), lstm: recurrent "
+                   "language "
                    "models. gpt: a pre-norm transformer decoder. gan: a DCGAN, generator and discriminator. "
                    "layers: what the [[model.layer]] tables say.",
             .choices = {"mlp", "lenet", "cnn", "resnet", "rnn", "lstm", "gpt", "gan", "layers"}}},
@@ -46,27 +47,31 @@ KeyTable model_table(ModelConfig& c) {
             .at_most = largest_count}},
           {"dropout",
            &c.dropout,
-           {.doc = "Probability with which a unit is dropped in training: before linear layers, between recurrent ones, "
+           {.doc = "Probability with which a unit is dropped in training: before linear layers, between "
+                   "recurrent ones, "
                    "and in a gpt behind the embedding and each branch.",
             .kinds = {"mlp", "lenet", "cnn", "rnn", "lstm", "gpt"},
             .at_least = 0,
             .below = 1}},
           {"depth",
            &c.depth,
-           {.doc = "Layers: of a resnet 18 or 34, of rnn, lstm and gpt any number; 0 for the family's own (18, 2, 2, 4).",
+           {.doc = "Layers: of a resnet 18 or 34, of rnn, lstm and gpt any number; 0 for the family's own "
+                   "(18, 2, 2, 4).",
             .kinds = {"resnet", "rnn", "lstm", "gpt"},
             .at_least = 0,
             .at_most = 4096}},
           {"width",
            &c.width,
-           {.doc = "Channels: of a resnet's first stage, of a gpt's every block, of the layer of a gan next to the "
+           {.doc = "Channels: of a resnet's first stage, of a gpt's every block, of the layer of a gan next "
+                   "to the "
                    "image; 0 for the family's own (64, 128, 64).",
             .kinds = {"resnet", "gpt", "gan"},
             .at_least = 0,
             .at_most = largest_count}},
           {"stem",
            &c.stem,
-           {.doc = "How a resnet begins. cifar: a 3x3 convolution, for small images. imagenet: 7x7 by steps of 2, "
+           {.doc = "How a resnet begins. cifar: a 3x3 convolution, for small images. imagenet: 7x7 by steps "
+                   "of 2, "
                    "then pooling.",
             .choices = {"cifar", "imagenet"},
             .kinds = {"resnet"}}},
@@ -87,7 +92,12 @@ KeyTable model_table(ModelConfig& c) {
             .kinds = {"rnn", "lstm"},
             .at_least = 0,
             .at_most = largest_count}},
-          {"heads", &c.heads, {.doc = "Attention heads; they share the width.", .kinds = {"gpt"}, .at_least = 1, .at_most = 4096}},
+          {"heads",
+           &c.heads,
+           {.doc = "Attention heads; they share the width.",
+            .kinds = {"gpt"},
+            .at_least = 1,
+            .at_most = 4096}},
           {"tied", &c.tied, {.doc = "Use the token embedding's weight as the head's too.", .kinds = {"gpt"}}},
           {"latent",
            &c.latent,
@@ -102,7 +112,8 @@ KeyTable model_table(ModelConfig& c) {
 }
 
 KeyTable table_of(LayerConfig& c) {
-  const std::vector<std::string_view> windows{"convolution", "transposed_convolution", "max_pool", "average_pool"};
+  const std::vector<std::string_view> windows{"convolution", "transposed_convolution", "max_pool",
+                                              "average_pool"};
   return {
       "model.layer",
       "one layer of a model of kind \"layers\", in order from input to output; the last one is a linear "
@@ -112,9 +123,26 @@ KeyTable table_of(LayerConfig& c) {
           {"kind",
            &c.kind,
            {.doc = "What the layer does.",
-            .choices = {"linear", "convolution", "transposed_convolution", "batch_norm", "group_norm", "layer_norm",
-                        "relu", "leaky_relu", "gelu", "tanh", "sigmoid", "max_pool", "average_pool",
-                        "global_average_pool", "flatten", "dropout", "embedding", "rnn", "lstm", "attention"},
+            .choices = {"linear",
+                        "convolution",
+                        "transposed_convolution",
+                        "batch_norm",
+                        "group_norm",
+                        "layer_norm",
+                        "relu",
+                        "leaky_relu",
+                        "gelu",
+                        "tanh",
+                        "sigmoid",
+                        "max_pool",
+                        "average_pool",
+                        "global_average_pool",
+                        "flatten",
+                        "dropout",
+                        "embedding",
+                        "rnn",
+                        "lstm",
+                        "attention"},
             .required = true}},
           {"units",
            &c.units,
@@ -151,14 +179,20 @@ KeyTable table_of(LayerConfig& c) {
             .kinds = windows,
             .at_least = 0,
             .at_most = 1023}},
-          {"bias", &c.bias, {.doc = "Whether a bias is added.", .kinds = {"linear", "convolution", "transposed_convolution"}}},
+          {"bias",
+           &c.bias,
+           {.doc = "Whether a bias is added.", .kinds = {"linear", "convolution", "transposed_convolution"}}},
           {"rate",
            &c.rate,
            {.doc = "Probability with which a unit is dropped in training.",
             .kinds = {"dropout"},
             .at_least = 0,
             .below = 1}},
-          {"epsilon", &c.epsilon, {.doc = "Added to the variance.", .kinds = {"batch_norm", "group_norm", "layer_norm"}, .above = 0}},
+          {"epsilon",
+           &c.epsilon,
+           {.doc = "Added to the variance.",
+            .kinds = {"batch_norm", "group_norm", "layer_norm"},
+            .above = 0}},
           {"groups",
            &c.groups,
            {.doc = "Groups that the channels are divided into.",
@@ -166,7 +200,9 @@ KeyTable table_of(LayerConfig& c) {
             .required = true,
             .at_least = 1,
             .at_most = largest_count}},
-          {"slope", &c.slope, {.doc = "Slope below zero.", .kinds = {"leaky_relu"}, .at_least = 0, .at_most = 1}},
+          {"slope",
+           &c.slope,
+           {.doc = "Slope below zero.", .kinds = {"leaky_relu"}, .at_least = 0, .at_most = 1}},
           {"heads",
            &c.heads,
            {.doc = "Heads that share the channels.",

@@ -45,18 +45,18 @@ void check_layers(const Config& config) {
   }
 }
 
-void check_optimizer(const Config& config) {
-  const OptimizerConfig& optimizer = config.optimizer;
+void check_optimizer(const Config& config, const OptimizerConfig& optimizer, const std::string& name) {
   if (optimizer.kind == "sgd" && optimizer.nesterov && optimizer.momentum == 0) {
-    throw ConfigError("{}: optimizer.nesterov needs optimizer.momentum above 0",
-                      config.where("optimizer.nesterov"));
+    throw ConfigError("{}: {}.nesterov needs {}.momentum above 0", config.where(name + ".nesterov"), name,
+                      name);
   }
 }
 
 void check_data(const Config& config) {
   if (config.data.validation_fraction == 0 || config.data.validation.empty()) return;
-  throw ConfigError("{}: data.validation_fraction splits data.train; it and data.validation exclude each other",
-                    config.where("data.validation_fraction"));
+  throw ConfigError(
+      "{}: data.validation_fraction splits data.train; it and data.validation exclude each other",
+      config.where("data.validation_fraction"));
 }
 
 void check_schedule(const Config& config) {
@@ -103,7 +103,8 @@ void check_rules(const Config& config) {
   check_run(config);
   check_data(config);
   check_layers(config);
-  check_optimizer(config);
+  check_optimizer(config, config.optimizer, "optimizer");
+  check_optimizer(config, config.discriminator_optimizer, "optimizer.discriminator");
   check_schedule(config);
 }
 

@@ -23,11 +23,22 @@ std::string words(std::string_view text) {
   return all;
 }
 
+bool is_model(std::string_view kind) {
+  Config config;
+  for (const KeyTable& table : tables_of(config)) {
+    if (table.name != "model") continue;
+    const auto& kinds = table.keys.front().rule.choices;
+    return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+  }
+  return false;
+}
+
 void expect_covered(const KeyTable& table, const std::string& header, const std::string& help) {
   size_t begin = help.find("\n" + header + "\n");
   ASSERT_NE(begin, std::string::npos) << header;
   std::string section = help.substr(begin, help.find("\n[", begin + 2) - begin);
   EXPECT_THAT(words(section), HasSubstr(words(table.doc)));
+  for (std::string_view model : table.models) EXPECT_TRUE(is_model(model)) << model;
   for (const Key& key : table.keys) {
     SCOPED_TRACE(header + " " + std::string(key.name));
     std::string value = key.rule.required ? "(required)" : to_toml(key.slot);
@@ -40,6 +51,7 @@ void expect_covered(const KeyTable& table, const std::string& header, const std:
       const auto& kinds = table.keys.front().rule.choices;
       EXPECT_NE(std::find(kinds.begin(), kinds.end(), kind), kinds.end()) << kind;
     }
+    for (std::string_view model : key.rule.models) EXPECT_TRUE(is_model(model)) << model;
   }
 }
 

@@ -71,6 +71,17 @@ TEST(Overrides, AnotherKindPassesOverTheOldOnesKeys) {
   EXPECT_EQ(with(layers, {"model.layer[0].kind=tanh"}).model.layer[0].rate, LayerConfig{}.rate);
 }
 
+TEST(Overrides, AnotherModelPassesOverTheOldOnesKeysAndTables) {
+  const char* gan =
+      "[model]\nkind = \"gan\"\n[optimizer.discriminator]\nkind = \"sgd\"\nmomentum = 0.5\n";
+  EXPECT_EQ(with(gan, {}).discriminator_optimizer.momentum, 0.5);
+  EXPECT_EQ(with(gan, {"model.kind=cnn"}).discriminator_optimizer, Config{}.discriminator_optimizer);
+  EXPECT_THROW(with(gan, {"model.kind=cnn", "optimizer.discriminator.momentum=0.1"}), ConfigError);
+  const char* gpt = "[data]\nsequence_length = 9\n[model]\nkind = \"gpt\"\n";
+  EXPECT_EQ(with(gpt, {}).data.sequence_length, 9);
+  EXPECT_EQ(with(gpt, {"model.kind=mlp"}).data.sequence_length, DataConfig{}.sequence_length);
+}
+
 TEST(Overrides, MayComeBeforeTheirKind) {
   EXPECT_EQ(with("", {"optimizer.beta1=0.7", "optimizer.kind=adamw"}).optimizer.beta1, 0.7);
 }
