@@ -8,10 +8,11 @@ TRIREME_PACKAGES_BUILD=(
   cmake ninja-build g++ pkg-config ccache
   libopenmpi-dev openmpi-bin libucx-dev libhdf5-dev libssl-dev zlib1g-dev
   libboost-dev libboost-program-options-dev libtomlplusplus-dev libdnnl-dev libfmt-dev nlohmann-json3-dev
+  libpng-dev libjpeg62-turbo-dev libsentencepiece-dev
 )
 # The data that the example configs train on.
 # shellcheck disable=SC2034
-TRIREME_PACKAGES_DATA=(dataset-fashion-mnist)
+TRIREME_PACKAGES_DATA=(dataset-fashion-mnist bible-kjv)
 # To build the tests and benches.
 # shellcheck disable=SC2034
 TRIREME_PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev)

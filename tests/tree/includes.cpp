@@ -54,7 +54,8 @@ const std::vector<LibraryRule>& library_rules() {
       {"toml++/", {"config"}}, {"mpi.h", {"comm"}},          {"ucp/", {"comm"}},
       {"uct/", {"comm"}},      {"ucs/", {"comm"}},           {"nccl", {"comm"}},
       {"dnnl", {"backend"}},   {"oneapi/dnnl", {"backend"}}, {"cuda", {"backend", "comm"}},
-      {"cublas", {"backend"}}, {"cudnn", {"backend"}},
+      {"cublas", {"backend"}}, {"cudnn", {"backend"}},       {"sentencepiece", {"data"}},
+      {"png.h", {"data"}},     {"jpeglib", {"data"}},
   };
   return rules;
 }
