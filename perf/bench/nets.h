@@ -12,7 +12,7 @@ inline constexpr SampleShape fashion{28, 28, 1, 10};
 inline Graph training_graph(const std::string& kind, int64_t batch) {
   ModelConfig model;
   model.kind = kind;
-  return build_classifier(model, fashion, batch, GraphMode::training);
+  return build_model(model, fashion, batch, GraphMode::training);
 }
 
 }  // namespace trireme::bench

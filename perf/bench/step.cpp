@@ -50,7 +50,7 @@ void evaluation_step(benchmark::State& state, const std::string& kind) {
   model.kind = kind;
   ArenaLayout layout = compile_training(training_graph(kind, batch)).layout;
   Program program =
-      compile_evaluation(build_classifier(model, fashion, batch, GraphMode::evaluation), layout);
+      compile_evaluation(build_model(model, fashion, batch, GraphMode::evaluation), layout);
   auto backend = make_cpu_backend({1});
   Arenas arenas(layout);
   initialize_arenas(program.graph, 1, arenas);

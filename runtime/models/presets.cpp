@@ -1,5 +1,6 @@
+// The presets that are chains of layers.
 #include "base/error.h"
-#include "models/models.h"
+#include "models/net_writer.h"
 
 namespace trireme {
 namespace {
@@ -66,14 +67,21 @@ std::vector<LayerConfig> lenet(const ModelConfig& model) {
   return layers;
 }
 
-// Per entry of `channels`: convolution padded by half its kernel, batch norm, relu, 2x2 max pooling. Then one
+// Batch normalisation, or group normalisation where the config wants it.
+LayerConfig norm(const ModelConfig& model, int64_t channels) {
+  LayerConfig layer = layer_of(model.norm == "group" ? "group_norm" : "batch_norm");
+  if (model.norm == "group") layer.groups = preset_groups(channels);
+  return layer;
+}
+
+// Per entry of `channels`: convolution padded by half its kernel, norm, relu, 2x2 max pooling. Then one
 // hidden linear layer.
 std::vector<LayerConfig> cnn(const ModelConfig& model) {
   std::vector<LayerConfig> layers;
   for (int64_t channels : model.channels) {
     layers.push_back(
         convolution(channels, model.kernel, model.kernel / 2, false));  // the norm behind it has the bias
-    layers.push_back(layer_of("batch_norm"));
+    layers.push_back(norm(model, channels));
     layers.push_back(layer_of("relu"));
     layers.push_back(halving_max_pool());
   }
@@ -89,14 +97,14 @@ std::vector<LayerConfig> cnn(const ModelConfig& model) {
 
 }  // namespace
 
-std::vector<LayerConfig> expand_layers(const ModelConfig& model, int64_t classes) {
+std::vector<LayerConfig> expand_layers(const ModelConfig& model, const SampleShape& sample) {
   if (model.kind == "layers") return model.layer;
   std::vector<LayerConfig> layers;
   if (model.kind == "mlp") layers = mlp(model);
   if (model.kind == "lenet") layers = lenet(model);
   if (model.kind == "cnn") layers = cnn(model);
-  if (layers.empty()) throw ConfigError("model.kind = \"{}\": no such model", model.kind);
-  layers.push_back(linear(classes));
+  if (layers.empty()) throw ConfigError("model.kind = \"{}\": no such chain of layers", model.kind);
+  layers.push_back(linear(head_units(sample)));
   return layers;
 }
 

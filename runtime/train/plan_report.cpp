@@ -54,7 +54,7 @@ std::string plan_report(const Config& config, int ranks) {
   auto batch = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
   Program program = training_program(config, sample, batch);
   const ArenaLayout& layout = program.layout;
-  Graph forward = build_classifier(config, sample, batch, GraphMode::training);
+  Graph forward = build_model(config, sample, batch, GraphMode::training);
 
   auto per_sample = [batch](double flops) { return flops / static_cast<double>(batch); };
   auto bytes_of = [](size_t elements) { return human_bytes(static_cast<double>(elements * sizeof(float))); };

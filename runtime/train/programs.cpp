@@ -17,7 +17,7 @@ void add_size(std::set<int64_t>& sizes, int64_t size) {
 
 Program evaluation_program(const Config& config, const SampleShape& sample, int64_t batch,
                            const ArenaLayout& layout) {
-  return compile_evaluation(build_classifier(config, sample, batch, GraphMode::evaluation), layout);
+  return compile_evaluation(build_model(config, sample, batch, GraphMode::evaluation), layout);
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
 }
 
 Program training_program(const Config& config, const SampleShape& sample, int64_t batch) {
-  return compile_training(build_classifier(config, sample, batch, GraphMode::training));
+  return compile_training(build_model(config, sample, batch, GraphMode::training));
 }
 
 Programs::Programs(const Config& config, const SampleShape& sample, const BatchSizes& sizes, int threads)

@@ -19,7 +19,7 @@ class EveryModel : public testing::TestWithParam<std::string> {
  protected:
   ModelConfig model() const { return GetParam() == "every" ? every_layer_model() : preset(GetParam()); }
   Graph graph() const {
-    return build_classifier(model(), small_sample_for(), batch_size, GraphMode::training);
+    return build_model(model(), small_sample_for(), batch_size, GraphMode::training);
   }
   SampleShape small_sample_for() const {
     return GetParam() == "lenet" ? SampleShape{28, 28, 1, 5} : small_sample;
@@ -70,14 +70,14 @@ TEST_P(EveryModel, AStepAllocatesNothing) {
 }
 
 TEST(Executor, WrongNumberOfInputsIsNamed) {
-  Trainer<float> trainer(build_classifier(preset("mlp"), small_sample, batch_size, GraphMode::training),
+  Trainer<float> trainer(build_model(preset("mlp"), small_sample, batch_size, GraphMode::training),
                          make_cpu_backend({}), 3);
   const void* none = nullptr;
   EXPECT_THROW(trainer.executor.step({&none, 1}, {}), GraphError);
 }
 
 TEST(Executor, ParametersStartAlikeForASeedAndDifferForAnother) {
-  Graph graph = build_classifier(preset("cnn"), small_sample, batch_size, GraphMode::training);
+  Graph graph = build_model(preset("cnn"), small_sample, batch_size, GraphMode::training);
   Trainer<float> a(graph, make_cpu_backend({}), 3);
   Trainer<float> b(graph, make_cpu_backend({}), 3);
   Trainer<float> c(graph, make_cpu_backend({}), 4);
@@ -91,7 +91,7 @@ TEST(Executor, ParametersStartAlikeForASeedAndDifferForAnother) {
 
 TEST(Executor, LayoutDoesNotDependOnTheBatch) {
   auto layout = [](int64_t batch) {
-    return compile_training(build_classifier(preset("cnn"), small_sample, batch, GraphMode::training)).layout;
+    return compile_training(build_model(preset("cnn"), small_sample, batch, GraphMode::training)).layout;
   };
   ArenaLayout a = layout(6);
   ArenaLayout b = layout(2);

@@ -15,7 +15,7 @@ class EveryModel : public testing::TestWithParam<std::string> {
  protected:
   ModelConfig model() const { return GetParam() == "every" ? every_layer_model() : preset(GetParam()); }
   SampleShape sample() const { return GetParam() == "lenet" ? SampleShape{28, 28, 1, 5} : small_sample; }
-  Graph graph() const { return build_classifier(model(), sample(), batch_size, GraphMode::training, 0.1); }
+  Graph graph() const { return build_model(model(), sample(), batch_size, GraphMode::training, 0.1); }
 };
 INSTANTIATE_TEST_SUITE_P(Models, EveryModel, testing::Values("every", "mlp", "lenet", "cnn"));
 
@@ -95,7 +95,7 @@ TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
   ModelConfig model = preset("cnn");
   model.dropout = 0;
   auto backend = make_cpu_backend({});
-  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training),
+  Trainer<float> trainer(build_model(model, small_sample, batch_size, GraphMode::training),
                          make_cpu_backend({}), 3);
   auto batch = random_batch<float>(batch_size, small_sample, 7);
   trainer.step(batch);
@@ -104,7 +104,7 @@ TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
                 trainer.arenas.gradients.as<float>() + mean.statistic_offset, mean.size * sizeof(float));
   }
   Program program = compile_evaluation(
-      build_classifier(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
+      build_model(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};
@@ -121,11 +121,11 @@ TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
 TEST(Evaluation, SeesChangedParameters) {
   ModelConfig model = preset("cnn");
   auto backend = make_cpu_backend({});
-  Trainer<float> trainer(build_classifier(model, small_sample, batch_size, GraphMode::training),
+  Trainer<float> trainer(build_model(model, small_sample, batch_size, GraphMode::training),
                          make_cpu_backend({}), 3);
   auto batch = random_batch<float>(batch_size, small_sample, 7);
   Program program = compile_evaluation(
-      build_classifier(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
+      build_model(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};

@@ -33,7 +33,7 @@ ModelConfig list(std::vector<LayerConfig> layers) {
 
 std::string refusal(const ModelConfig& model) {
   try {
-    build_classifier(model, fashion, 2, GraphMode::training);
+    build_model(model, fashion, 2, GraphMode::training);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -45,10 +45,10 @@ TEST(Classifier, PresetAndListBuildTheSameGraph) {
     ModelConfig preset;
     preset.kind = kind;
     preset.dropout = 0.25;
-    ModelConfig by_hand = list(expand_layers(preset, 10));
+    ModelConfig by_hand = list(expand_layers(preset, fashion));
     for (GraphMode mode : {GraphMode::training, GraphMode::evaluation}) {
-      Graph a = build_classifier(preset, fashion, 8, mode);
-      Graph b = build_classifier(by_hand, fashion, 8, mode);
+      Graph a = build_model(preset, fashion, 8, mode);
+      Graph b = build_model(by_hand, fashion, 8, mode);
       b.name = a.name;
       EXPECT_EQ(to_string(a), to_string(b)) << kind;
       verify(a);
@@ -59,7 +59,7 @@ TEST(Classifier, PresetAndListBuildTheSameGraph) {
 TEST(Classifier, LeNetHasItsKnownNumberOfParameters) {
   ModelConfig model;
   model.kind = "lenet";
-  Graph graph = build_classifier(model, fashion, 1, GraphMode::training);
+  Graph graph = build_model(model, fashion, 1, GraphMode::training);
   EXPECT_EQ(count_elements(graph, Role::parameter), 61706);
 }
 
@@ -67,7 +67,7 @@ TEST(Classifier, EvaluationHasNoDropoutAndReadsRunningStatistics) {
   ModelConfig model;
   model.kind = "cnn";
   model.dropout = 0.5;
-  Graph graph = build_classifier(model, fashion, 4, GraphMode::evaluation);
+  Graph graph = build_model(model, fashion, 4, GraphMode::evaluation);
   auto has = [&](std::string_view op) {
     return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) { return n.op == op; });
   };
@@ -86,7 +86,7 @@ TEST(Classifier, NamesThePlaceInTheFile) {
   Config config =
       parse_config("[model]\nkind = \"layers\"\n[[model.layer]]\nkind = \"linear\"\nunits = 9\n", "net.toml");
   try {
-    build_classifier(config, fashion, 2, GraphMode::evaluation);
+    build_model(config, fashion, 2, GraphMode::evaluation);
     FAIL() << "accepted";
   } catch (const ConfigError& error) {
     EXPECT_EQ(std::string(error.what()).find("net.toml:3:"), 0u) << error.what();

@@ -79,7 +79,7 @@ TEST(Differentiate, RefusesAGraphWithoutLossAndOneWithTwo) {
 }
 
 TEST(OrderNodes, LaysArenasOutInTheOrderOfReadiness) {
-  Graph graph = build_classifier(ModelConfig{}, {4, 4, 1, 3}, 2, GraphMode::training);
+  Graph graph = build_model(ModelConfig{}, {4, 4, 1, 3}, 2, GraphMode::training);
   differentiate(graph);
   remove_dead_nodes(graph);
   order_nodes(graph);

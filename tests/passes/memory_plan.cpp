@@ -61,7 +61,7 @@ void expect_sound(const Graph& graph, const MemoryPlan& plan) {
 
 TEST(PlanMemory, IsSoundForEveryModel) {
   for (const ModelConfig& model : {every_layer_model(), preset("mlp"), preset("cnn")}) {
-    Program program = compile_training(build_classifier(model, small_sample, 4, GraphMode::training));
+    Program program = compile_training(build_model(model, small_sample, 4, GraphMode::training));
     expect_sound(program.graph, program.plan);
     EXPECT_LT(program.plan.bytes, program.plan.unplanned_bytes);
   }
