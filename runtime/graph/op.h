@@ -85,7 +85,7 @@ struct OpSample {
   std::vector<Shape> inputs = {};  // an absent optional input has rank 0 and is listed in `absent`
   Attributes attributes = {};
   std::vector<size_t> absent = {};
-  std::vector<size_t> labels = {};  // inputs that are int32 class indices below `classes`
+  std::vector<size_t> labels = {};  // inputs that are int32 class indices (or tokens) below `classes`
   int64_t classes = 0;
   std::vector<size_t> positive = {};  // inputs to be drawn away from zero (variances)
   std::vector<size_t> positions =

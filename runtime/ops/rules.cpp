@@ -8,17 +8,55 @@ std::string describe(const TensorType& type) {
   return fmt::format("{}{}", name_of(type.dtype), type.shape.to_string());
 }
 
+namespace {
+
+void expect_rank(const TensorType& type, size_t i, std::string_view layout, size_t rank) {
+  if (rank == any_rank ? type.shape.rank() < 1 : type.shape.rank() != rank) {
+    throw GraphError("input {} ({}) must have {} axes, got {}", i, layout,
+                     rank == any_rank ? std::string("one or more") : std::to_string(rank), describe(type));
+  }
+}
+
+}  // namespace
+
 const TensorType& floating_input(InputTypes inputs, size_t i, std::string_view layout, size_t rank) {
   if (i >= inputs.size() || !inputs[i]) throw GraphError("input {} ({}) is absent", i, layout);
   const TensorType& type = *inputs[i];
   if (type.dtype != DType::float32 && type.dtype != DType::float64) {
     throw GraphError("input {} ({}) must be float32 or float64, got {}", i, layout, describe(type));
   }
-  if (rank == any_rank ? type.shape.rank() < 1 : type.shape.rank() != rank) {
-    throw GraphError("input {} ({}) must have {} axes, got {}", i, layout,
-                     rank == any_rank ? std::string("one or more") : std::to_string(rank), describe(type));
+  expect_rank(type, i, layout, rank);
+  return type;
+}
+
+const TensorType& activation_input(InputTypes inputs, size_t i, std::string_view layout, size_t rank) {
+  if (i >= inputs.size() || !inputs[i]) throw GraphError("input {} ({}) is absent", i, layout);
+  const TensorType& type = *inputs[i];
+  if (!is_floating(type.dtype)) {
+    throw GraphError("input {} ({}) must be of a floating-point type, got {}", i, layout, describe(type));
+  }
+  expect_rank(type, i, layout, rank);
+  return type;
+}
+
+const TensorType& rows_input(InputTypes inputs, size_t i, std::string_view layout) {
+  const TensorType& type = activation_input(inputs, i, layout, any_rank);
+  if (type.shape.rank() < 2) {
+    throw GraphError("input {} ({}) must have two or more axes, got {}", i, layout, describe(type));
   }
   return type;
+}
+
+Shape leading_axes(const Shape& shape) {
+  const auto& extents = shape.extents();
+  return Shape(std::vector<int64_t>(extents.begin(), extents.end() - 1));
+}
+
+const TensorType& labelled_input(InputTypes inputs, std::string_view layout) {
+  floating_input(inputs, 0, layout, any_rank);
+  const TensorType& rows = rows_input(inputs, 0, layout);
+  expect_input(inputs, 1, "labels[N, ...]", {DType::int32, leading_axes(rows.shape)});
+  return rows;
 }
 
 void expect_input(InputTypes inputs, size_t i, std::string_view layout, const TensorType& wanted) {

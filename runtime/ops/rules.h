@@ -20,6 +20,22 @@ std::string describe(const TensorType& type);
 inline constexpr size_t any_rank = 0;
 const TensorType& floating_input(InputTypes inputs, size_t i, std::string_view layout, size_t rank);
 
+// The same for inputs that also come in 16 bits (Op::half_inputs): any of the four floating types.
+const TensorType& activation_input(InputTypes inputs, size_t i, std::string_view layout, size_t rank);
+// activation_input of two or more axes: rows along the last one.
+const TensorType& rows_input(InputTypes inputs, size_t i, std::string_view layout);
+
+// All extents but the last: one element a row.
+Shape leading_axes(const Shape& shape);
+// Input 0, float32 or float64 rows of classes, with an int32 label for each row in input 1.
+const TensorType& labelled_input(InputTypes inputs, std::string_view layout);
+
+// A sum made in float64 as an element of type T.
+template <class T>
+T narrow(double value) {
+  return static_cast<T>(static_cast<Wide<T>>(value));
+}
+
 // Throws GraphError unless input i is of type `wanted`.
 void expect_input(InputTypes inputs, size_t i, std::string_view layout, const TensorType& wanted);
 

@@ -1,6 +1,9 @@
 // Softmax and cross entropy in one, which is stable (the maximum is subtracted) and has the simple gradient
 // probabilities - targets. With label smoothing s (Szegedy et al., "Rethinking the Inception architecture",
-// 2016) the targets are 1 - s + s / C for the label and s / C for the others.
+// 2016) the targets are 1 - s + s / C for the label and s / C for the others. Where a sample has several
+// positions (text), it counts with the mean over them.
+#include "ops/softmax_cross_entropy.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -12,8 +15,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> loss_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& logits = floating_input(inputs, 0, "logits[N, C]", 2);
-  expect_input(inputs, 1, "labels[N]", {DType::int32, {logits.shape[0]}});
+  const TensorType& logits = labelled_input(inputs, "logits[N, ..., C]");
   real_within(attributes, "label_smoothing", 0.0, 1.0);
   return {{logits.dtype, {}}, logits};
 }
@@ -33,24 +35,17 @@ std::vector<ValueId> loss_gradient(GraphWriter& writer, Node node, ValueId outpu
       no_id};
 }
 
-void check_label(int32_t label, int64_t classes, int64_t sample, const StepScalars& scalars) {
-  if (label >= 0 && label < classes) return;
-  throw DataError(
-      "sample {} of the batch of step {} has label {}, but the model has {} classes, 0 to {}; check the "
-      "labels of the data set, or give the model more outputs",
-      scalars.first_sample + sample, scalars.step, label, classes, classes - 1);
-}
-
 template <class T>
 void loss_reference(const KernelCall& call) {
-  int64_t samples = call.input_shape(0)[0], classes = call.input_shape(0)[1];
+  int64_t classes = call.input_shape(0).back(), rows = call.input_shape(0).elements() / classes;
+  int64_t positions = rows / call.input_shape(0)[0];
   double smoothing = call.node.attributes.real("label_smoothing");
   double loss = 0;
-  for (int64_t s = 0; s < samples; ++s) {
+  for (int64_t s = 0; s < rows; ++s) {
     const T* z = call.input<T>(0) + s * classes;
     T* p = call.output<T>(1) + s * classes;
     int32_t label = call.input<int32_t>(1)[s];
-    check_label(label, classes, s, call.scalars);
+    check_label(label, classes, s / positions, call.scalars);
     double largest = *std::max_element(z, z + classes);
     double exponentials = 0, sum = 0;
     for (int64_t c = 0; c < classes; ++c) {
@@ -63,12 +58,11 @@ void loss_reference(const KernelCall& call) {
     double at_label = double{z[label]} - largest, mean = sum / static_cast<double>(classes);
     loss += std::log(exponentials) - (1 - smoothing) * at_label - smoothing * mean;
   }
-  *call.output<T>(0) = static_cast<T>(loss * call.scalars.sample_weight);
+  *call.output<T>(0) = static_cast<T>(loss * (call.scalars.sample_weight / static_cast<double>(positions)));
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& probabilities = floating_input(inputs, 0, "probabilities[N, C]", 2);
-  expect_input(inputs, 1, "labels[N]", {DType::int32, {probabilities.shape[0]}});
+  const TensorType& probabilities = labelled_input(inputs, "probabilities[N, ..., C]");
   real_within(attributes, "label_smoothing", 0.0, 1.0);
   return {probabilities};
 }
@@ -77,16 +71,16 @@ double backward_flops(const Graph& graph, const Node& node) { return 2.0 * outpu
 
 template <class T>
 void backward_reference(const KernelCall& call) {
-  int64_t samples = call.input_shape(0)[0], classes = call.input_shape(0)[1];
+  int64_t classes = call.input_shape(0).back(), rows = call.input_shape(0).elements() / classes;
+  double weight = call.scalars.sample_weight / static_cast<double>(rows / call.input_shape(0)[0]);
   double smoothing = call.node.attributes.real("label_smoothing");
   const T* p = call.input<T>(0);
   T* dz = call.output<T>(0);
-  for (int64_t s = 0; s < samples; ++s) {
+  for (int64_t s = 0; s < rows; ++s) {
     int32_t label = call.input<int32_t>(1)[s];
     for (int64_t c = 0; c < classes; ++c) {
       double target = smoothing / static_cast<double>(classes) + (c == label ? 1 - smoothing : 0);
-      dz[s * classes + c] =
-          static_cast<T>((double{p[s * classes + c]} - target) * call.scalars.sample_weight);
+      dz[s * classes + c] = static_cast<T>((double{p[s * classes + c]} - target) * weight);
     }
   }
 }
@@ -97,15 +91,24 @@ AttributeRule smoothing_attribute() {
 
 }  // namespace
 
+void check_label(int32_t label, int64_t classes, int64_t sample, const StepScalars& scalars) {
+  if (label >= 0 && label < classes) return;
+  throw DataError(
+      "sample {} of the batch of step {} has label {}, but the model has {} classes, 0 to {}; check the "
+      "labels of the data set, or give the model more outputs",
+      scalars.first_sample + sample, scalars.step, label, classes, classes - 1);
+}
+
 Op softmax_cross_entropy_op() {
   Op op;
   op.name = "softmax_cross_entropy";
   op.doc =
       "loss = the sum over samples of sample_weight * -(the sum over c of target[c] log softmax(logits)[c]), "
-      "a "
-      "statistic; probabilities = softmax(logits). A label out of range is a DataError";
-  op.inputs = {"logits[N, C]", "labels[N]"};
-  op.outputs = {"loss[]", "probabilities[N, C]"};
+      "the "
+      "mean over a sample's positions, a statistic; probabilities = softmax(logits). A label out of range is "
+      "a DataError";
+  op.inputs = {"logits[N, ..., C]", "labels[N, ...]"};
+  op.outputs = {"loss[]", "probabilities[N, ..., C]"};
   op.required_inputs = op.max_inputs = 2;
   op.attributes = {smoothing_attribute()};
   op.shape = loss_shape;
@@ -119,6 +122,7 @@ Op softmax_cross_entropy_op() {
       {.inputs = {{3, 10}, {3}}, .labels = {1}, .classes = 10},
       {.inputs = {{7, 3}, {7}}, .attributes = {{"label_smoothing", 0.1}}, .labels = {1}, .classes = 3},
       {.inputs = {{1, 17}, {1}}, .labels = {1}, .classes = 17},
+      {.inputs = {{2, 5, 7}, {2, 5}}, .attributes = {{"label_smoothing", 0.1}}, .labels = {1}, .classes = 7},
   };
   return op;
 }
@@ -126,9 +130,9 @@ Op softmax_cross_entropy_op() {
 Op softmax_cross_entropy_backward_op() {
   Op op;
   op.name = "softmax_cross_entropy_backward";
-  op.doc = "dlogits = (probabilities - targets) * sample_weight";
-  op.inputs = {"probabilities[N, C]", "labels[N]"};
-  op.outputs = {"dlogits[N, C]"};
+  op.doc = "dlogits = (probabilities - targets) * sample_weight / a sample's positions";
+  op.inputs = {"probabilities[N, ..., C]", "labels[N, ...]"};
+  op.outputs = {"dlogits[N, ..., C]"};
   op.required_inputs = op.max_inputs = 2;
   op.attributes = {smoothing_attribute()};
   op.shape = backward_shape;
@@ -138,6 +142,7 @@ Op softmax_cross_entropy_backward_op() {
   op.samples = {
       {.inputs = {{3, 10}, {3}}, .labels = {1}, .classes = 10},
       {.inputs = {{7, 3}, {7}}, .attributes = {{"label_smoothing", 0.1}}, .labels = {1}, .classes = 3},
+      {.inputs = {{2, 5, 7}, {2, 5}}, .labels = {1}, .classes = 7},
   };
   return op;
 }

@@ -170,8 +170,17 @@ TEST(Table, MixedFloatingTypesAreRefused) {
 
 TEST(Table, WrongRankIsRefused) {
   // Their first input may have any number of axes, one or two at least.
-  const std::set<std::string> any_axes = {
-      "relu", "tanh", "sigmoid", "dropout", "batch_norm", "batch_norm_inference", "dropout_backward"};
+  const std::set<std::string> any_axes = {"relu",
+                                          "tanh",
+                                          "sigmoid",
+                                          "dropout",
+                                          "batch_norm",
+                                          "batch_norm_inference",
+                                          "dropout_backward",
+                                          "linear",
+                                          "linear_backward_data",
+                                          "gelu",
+                                          "layer_norm"};
   for (const Op& op : op_table()) {
     const OpSample& sample = op.samples[0];
     for (size_t i = 0; i < op.max_inputs; ++i) {

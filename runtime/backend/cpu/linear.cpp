@@ -11,9 +11,12 @@ struct Descs {
   Desc x, w, bias, y;
 };
 
-Descs describe(const Shape& x, const Shape& w) {
-  return {float_desc({x[0], x[1]}, Tag::ab), float_desc({w[1], w[0]}, Tag::ba), float_desc({w[1]}, Tag::a),
-          float_desc({x[0], w[1]}, Tag::ab)};
+// Leading axes are rows; transposed weights [outputs, inputs] are the library's own order.
+Descs describe(const Binding& b, const Shape& x, const Shape& y) {
+  int64_t rows = x.elements() / x.back(), in = x.back(), out = y.back();
+  Tag weights = b.integer("transposed") != 0 ? Tag::ab : Tag::ba;
+  return {float_desc({rows, in}, Tag::ab), float_desc({out, in}, weights), float_desc({out}, Tag::a),
+          float_desc({rows, out}, Tag::ab)};
 }
 
 Inner::primitive_desc forward_desc(const Binding& b, const Descs& d, bool bias, bool relu) {
@@ -25,7 +28,7 @@ Inner::primitive_desc forward_desc(const Binding& b, const Descs& d, bool bias, 
 }  // namespace
 
 Kernel bind_linear(const Binding& b) {
-  Descs d = describe(b.input_shape(0), b.input_shape(1));
+  Descs d = describe(b, b.input_shape(0), b.output_shape(0));
   bool bias = b.has_input(2);
   auto bound =
       std::make_shared<BoundPrimitive>(b.library, Inner(forward_desc(b, d, bias, b.integer("relu") != 0)));
@@ -38,7 +41,7 @@ Kernel bind_linear(const Binding& b) {
 
 Kernel bind_linear_backward_data(const Binding& b) {
   using Backward = dnnl::inner_product_backward_data;
-  Descs d = describe(b.output_shape(0), b.input_shape(1));
+  Descs d = describe(b, b.output_shape(0), b.input_shape(0));
   Backward::primitive_desc desc({d.x, d.w, d.y}, b.library.engine, forward_desc(b, d, false, false));
   auto bound = std::make_shared<BoundPrimitive>(b.library, Backward(desc));
   bound->bind(DNNL_ARG_DIFF_DST, d.y, b.input(0));
@@ -49,7 +52,7 @@ Kernel bind_linear_backward_data(const Binding& b) {
 
 Kernel bind_linear_backward_weights(const Binding& b) {
   using Backward = dnnl::inner_product_backward_weights;
-  Descs d = describe(b.input_shape(1), b.output_shape(0));
+  Descs d = describe(b, b.input_shape(1), b.input_shape(0));
   bool bias = b.has_output(1);
   Backward::desc op = bias ? Backward::desc(d.x, d.w, d.bias, d.y) : Backward::desc(d.x, d.w, d.y);
   Backward::primitive_desc desc(op, b.library.engine, forward_desc(b, d, bias, false));
