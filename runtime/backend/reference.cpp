@@ -1,5 +1,5 @@
-// The oracle: every node runs the plain loops of its row in the op table, in float64 or float32 by the type
-// of output 0.
+// The oracle: every node runs the plain loops of its row in the op table, in the type of its first floating-point
+// input.
 #include <memory>
 
 #include "backend/backend.h"
@@ -41,9 +41,9 @@ class ReferenceBackend final : public Backend {
   Kernel bind(const Graph& graph, const Node& node, AddressTable addresses) override {
     const Op& op = find_op(node.op);
     auto bound = std::make_shared<BoundNode>();
-    DType type = graph.value(node.outputs.at(0)).type.dtype;
-    bound->kernel = type == DType::float64 ? op.reference_double : op.reference_float;
-    if ((type != DType::float32 && type != DType::float64) || !bound->kernel) {
+    DType type = kernel_type(graph, node);
+    bound->kernel = reference_kernel(op, type);
+    if (!bound->kernel) {
       throw GraphError("{}: {}: the reference backend has no kernel for {}", node.origin, node.op,
                        name_of(type));
     }

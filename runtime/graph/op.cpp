@@ -7,6 +7,19 @@
 #include "base/nearest_name.h"
 
 namespace trireme {
+namespace {
+
+// 16-bit values where the row has no kernel for them.
+void refuse_halves(const Op& op, std::span<const std::optional<TensorType>> types) {
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (!types[i] || !is_half_type(types[i]->dtype)) continue;
+    if (std::find(op.half_inputs.begin(), op.half_inputs.end(), i) != op.half_inputs.end()) continue;
+    throw GraphError("input {} ({}) must be float32 or float64, got {}{}; cast it first", i, op.inputs.at(i),
+                     name_of(types[i]->dtype), types[i]->shape.to_string());
+  }
+}
+
+}  // namespace
 
 const Op& find_op(std::string_view name) {
   const std::vector<Op>& table = op_table();
@@ -59,7 +72,30 @@ std::vector<TensorType> output_types(const Op& op, const Graph& graph, std::span
     }
     types[i] = graph.value(inputs[i]).type;
   }
+  refuse_halves(op, types);
   return op.shape(types, attributes);
+}
+
+DType kernel_type(const Graph& graph, const Node& node) {
+  for (ValueId input : node.inputs) {
+    if (input != no_id && is_floating(graph.value(input).type.dtype)) return graph.value(input).type.dtype;
+  }
+  return graph.value(node.outputs.at(0)).type.dtype;
+}
+
+ReferenceKernel reference_kernel(const Op& op, DType type) {
+  switch (type) {
+    case DType::float32:
+      return op.reference_float;
+    case DType::float64:
+      return op.reference_double;
+    case DType::bfloat16:
+      return op.reference_bfloat16;
+    case DType::float16:
+      return op.reference_float16;
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace trireme

@@ -22,6 +22,7 @@ struct StepScalars {
   int64_t step = 0;            // counted from 0 over the whole run
   int64_t first_sample = 0;    // position of this rank's first sample in the step's global batch
   double sample_weight = 1.0;  // a sample's share in the mean: 1 / global batch
+  double loss_scale = 1.0;     // by which float16 programs multiply their gradients (scale_gradient)
 };
 
 // A kernel call: addresses of inputs (null where absent) and outputs, the node and the types.
@@ -156,5 +157,11 @@ Attributes complete_attributes(const Op& op, const Attributes& given);
 // Checks the arity and applies the shape rule. Throws GraphError, without origin.
 std::vector<TensorType> output_types(const Op& op, const Graph& graph, std::span<const ValueId> inputs,
                                      const Attributes& attributes);
+
+// The type that a node computes in: that of its first floating-point input, of output 0 where there is none. Kernels
+// are chosen by it.
+DType kernel_type(const Graph& graph, const Node& node);
+// The row's plain loop for that type; null where it has none.
+ReferenceKernel reference_kernel(const Op& op, DType type);
 
 }  // namespace trireme

@@ -43,11 +43,11 @@ void backward_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> forward_shape(InputTypes inputs, const Attributes&) {
-  return {floating_input(inputs, 0, "x[...]", any_rank)};
+  return {activation_input(inputs, 0, "x[...]", any_rank)};
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes&) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[...]", any_rank);
+  const TensorType& dy = activation_input(inputs, 0, "dy[...]", any_rank);
   expect_input(inputs, 1, "y[...]", dy);
   return {dy};
 }
@@ -64,6 +64,10 @@ Op forward_op(std::string name, std::string doc, GradientRule gradient) {
   op.gradient = gradient;
   op.reference_float = forward_reference<F, float>;
   op.reference_double = forward_reference<F, double>;
+  op.reference_bfloat16 = forward_reference<F, BFloat16>;
+  op.reference_float16 = forward_reference<F, Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.in_place_input = 0;
   op.samples = {{.inputs = {{3, 7}}}, {.inputs = {{2, 3, 5, 4}}}};
   return op;
@@ -83,6 +87,10 @@ Op backward_op(std::string name, std::string doc) {
   };
   op.reference_float = backward_reference<F, float>;
   op.reference_double = backward_reference<F, double>;
+  op.reference_bfloat16 = backward_reference<F, BFloat16>;
+  op.reference_float16 = backward_reference<F, Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0, 1};
   op.in_place_input = 0;
   op.samples = {{.inputs = {{3, 7}, {3, 7}}}, {.inputs = {{2, 3, 5, 4}, {2, 3, 5, 4}}}};
   return op;

@@ -6,7 +6,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> add_shape(InputTypes inputs, const Attributes&) {
-  const TensorType& a = floating_input(inputs, 0, "a[...]", any_rank);
+  const TensorType& a = activation_input(inputs, 0, "a[...]", any_rank);
   expect_input(inputs, 1, "b[...]", a);
   return {a};
 }
@@ -37,6 +37,10 @@ Op add_op() {
   op.gradient = add_gradient;
   op.reference_float = add_reference<float>;
   op.reference_double = add_reference<double>;
+  op.reference_bfloat16 = add_reference<BFloat16>;
+  op.reference_float16 = add_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0, 1};
   op.in_place_input = 0;
   op.samples = {{.inputs = {{3, 7}, {3, 7}}}, {.inputs = {{2, 3, 5, 4}, {2, 3, 5, 4}}}};
   return op;

@@ -9,7 +9,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> average_pool_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, H, W, C]", 4);
+  const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
   return {{x.dtype, pooled(x.shape, pooling_of(attributes))}};
 }
 
@@ -43,7 +43,7 @@ void average_pool_reference(const KernelCall& call) {
               sum += x[((s * in[1] + i) * in[2] + j) * in[3] + c];
             }
           }
-          y[((s * out[1] + p) * out[2] + q) * out[3] + c] = static_cast<T>(sum / inside);
+          y[((s * out[1] + p) * out[2] + q) * out[3] + c] = narrow<T>(sum / inside);
         }
       }
     }
@@ -51,7 +51,7 @@ void average_pool_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, OH, OW, C]", 4);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, OH, OW, C]", 4);
   Shape x = {dy.shape[0], integer_of_at_least(attributes, "height", 1),
              integer_of_at_least(attributes, "width", 1), dy.shape[3]};
   expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, pooling_of(attributes))});
@@ -115,6 +115,10 @@ Op average_pool_op() {
   op.gradient = average_pool_gradient;
   op.reference_float = average_pool_reference<float>;
   op.reference_double = average_pool_reference<double>;
+  op.reference_bfloat16 = average_pool_reference<BFloat16>;
+  op.reference_float16 = average_pool_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = pooling_samples();
   return op;
 }
@@ -132,6 +136,10 @@ Op average_pool_backward_op() {
   op.flops = backward_flops;
   op.reference_float = backward_reference<float>;
   op.reference_double = backward_reference<double>;
+  op.reference_bfloat16 = backward_reference<BFloat16>;
+  op.reference_float16 = backward_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = {
       {.inputs = {{2, 3, 4, 3}}, .attributes = {{"height", int64_t{7}}, {"width", int64_t{8}}}},
       {.inputs = {{3, 4, 4, 17}},

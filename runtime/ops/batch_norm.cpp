@@ -12,11 +12,11 @@ namespace {
 
 // Input i must be a vector over the channels of x.
 void expect_channels(InputTypes inputs, size_t i, std::string_view layout, const TensorType& x) {
-  expect_input(inputs, i, layout, {x.dtype, {x.shape.back()}});
+  expect_input(inputs, i, layout, {wide(x.dtype), {x.shape.back()}});
 }
 
 const TensorType& normalised_input(InputTypes inputs, size_t i, std::string_view layout) {
-  const TensorType& x = floating_input(inputs, i, layout, any_rank);
+  const TensorType& x = activation_input(inputs, i, layout, any_rank);
   if (x.shape.rank() < 2)
     throw GraphError("input {} ({}) must have two or more axes, got {}", i, layout, describe(x));
   return x;
@@ -37,7 +37,7 @@ std::vector<TensorType> batch_norm_shape(InputTypes inputs, const Attributes& at
   real_within(attributes, "epsilon", 0.0, 1.0);
   real_within(attributes, "momentum", 0.0, 1.0 + 1e-12);
   flag(attributes, "relu");
-  TensorType channel = {x.dtype, {x.shape.back()}};
+  TensorType channel = {wide(x.dtype), {x.shape.back()}};
   return {x, channel, channel, channel, channel};
 }
 
@@ -58,8 +58,8 @@ template <class T>
 void batch_norm_reference(const KernelCall& call) {
   int64_t channels = call.input_shape(0).back(), rows = call.input_shape(0).elements() / channels;
   const T* x = call.input<T>(0);
-  const T* gamma = call.input<T>(1);
-  const T* beta = call.input<T>(2);
+  const auto* gamma = call.input<Wide<T>>(1);
+  const auto* beta = call.input<Wide<T>>(2);
   T* y = call.output<T>(0);
   double epsilon = call.node.attributes.real("epsilon");
   bool relu = flag(call.node.attributes, "relu");
@@ -73,16 +73,16 @@ void batch_norm_reference(const KernelCall& call) {
       double deviation = double{x[r * channels + c]} - mean;
       squares += deviation * deviation;
     }
-    T saved_mean = static_cast<T>(mean);
-    T saved_inv_std = static_cast<T>(1.0 / std::sqrt(squares / count + epsilon));
-    call.output<T>(1)[c] = saved_mean;
-    call.output<T>(2)[c] = saved_inv_std;
-    call.output<T>(3)[c] = static_cast<T>(mean * share);
+    auto saved_mean = static_cast<Wide<T>>(mean);
+    auto saved_inv_std = static_cast<Wide<T>>(1.0 / std::sqrt(squares / count + epsilon));
+    call.output<Wide<T>>(1)[c] = saved_mean;
+    call.output<Wide<T>>(2)[c] = saved_inv_std;
+    call.output<Wide<T>>(3)[c] = static_cast<Wide<T>>(mean * share);
     // Unbiased; one element alone has no variance to speak of, so 0 stands for it.
-    call.output<T>(4)[c] = static_cast<T>(rows > 1 ? squares / (count - 1) * share : 0.0);
+    call.output<Wide<T>>(4)[c] = static_cast<Wide<T>>(rows > 1 ? squares / (count - 1) * share : 0.0);
     for (int64_t r = 0; r < rows; ++r) {
-      T value = normalised(x[r * channels + c], gamma[c], beta[c], saved_mean, saved_inv_std);
-      y[r * channels + c] = relu && !(value > 0) ? T{0} : value;
+      auto value = normalised<Wide<T>>(x[r * channels + c], gamma[c], beta[c], saved_mean, saved_inv_std);
+      y[r * channels + c] = relu && !(value > 0) ? T{0} : static_cast<T>(value);
     }
   }
 }
@@ -95,7 +95,7 @@ std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attr
   expect_channels(inputs, 4, "saved_mean[C]", dy);
   expect_channels(inputs, 5, "saved_inv_std[C]", dy);
   flag(attributes, "relu");
-  TensorType channel = {dy.dtype, {dy.shape.back()}};
+  TensorType channel = {wide(dy.dtype), {dy.shape.back()}};
   return {dy, channel, channel};
 }
 
@@ -111,16 +111,16 @@ void backward_reference(const KernelCall& call) {
   int64_t channels = call.input_shape(0).back(), rows = call.input_shape(0).elements() / channels;
   const T* dy = call.input<T>(0);
   const T* x = call.input<T>(1);
-  const T* gamma = call.input<T>(2);
-  const T* beta = call.input<T>(3);
-  const T* mean = call.input<T>(4);
-  const T* inv_std = call.input<T>(5);
+  const auto* gamma = call.input<Wide<T>>(2);
+  const auto* beta = call.input<Wide<T>>(3);
+  const auto* mean = call.input<Wide<T>>(4);
+  const auto* inv_std = call.input<Wide<T>>(5);
   T* dx = call.output<T>(0);
   bool relu = flag(call.node.attributes, "relu");
   auto count = static_cast<double>(rows);
   for (int64_t c = 0; c < channels; ++c) {
     auto masked = [&](int64_t at) {
-      bool off = relu && !(normalised(x[at], gamma[c], beta[c], mean[c], inv_std[c]) > 0);
+      bool off = relu && !(normalised<Wide<T>>(x[at], gamma[c], beta[c], mean[c], inv_std[c]) > 0);
       return off ? 0.0 : double{dy[at]};
     };
     auto xhat = [&](int64_t at) { return (double{x[at]} - double{mean[c]}) * double{inv_std[c]}; };
@@ -130,8 +130,8 @@ void backward_reference(const KernelCall& call) {
       dbeta += masked(at);
       dgamma += masked(at) * xhat(at);
     }
-    call.output<T>(1)[c] = static_cast<T>(dgamma);
-    call.output<T>(2)[c] = static_cast<T>(dbeta);
+    call.output<Wide<T>>(1)[c] = static_cast<Wide<T>>(dgamma);
+    call.output<Wide<T>>(2)[c] = static_cast<Wide<T>>(dbeta);
     double scale = double{gamma[c]} * double{inv_std[c]};
     for (int64_t r = 0; r < rows; ++r) {
       int64_t at = r * channels + c;
@@ -163,10 +163,10 @@ void inference_reference(const KernelCall& call) {
   double epsilon = call.node.attributes.real("epsilon");
   bool relu = flag(call.node.attributes, "relu");
   for (int64_t c = 0; c < channels; ++c) {
-    double inv_std = 1.0 / std::sqrt(double{call.input<T>(4)[c]} + epsilon);
+    double inv_std = 1.0 / std::sqrt(double{call.input<Wide<T>>(4)[c]} + epsilon);
     for (int64_t r = 0; r < rows; ++r) {
-      double value = normalised<double>(x[r * channels + c], call.input<T>(1)[c], call.input<T>(2)[c],
-                                        call.input<T>(3)[c], inv_std);
+      double value = normalised<double>(x[r * channels + c], call.input<Wide<T>>(1)[c], call.input<Wide<T>>(2)[c],
+                                        call.input<Wide<T>>(3)[c], inv_std);
       y[r * channels + c] = static_cast<T>(relu && !(value > 0) ? 0.0 : value);
     }
   }
@@ -195,6 +195,10 @@ Op batch_norm_op() {
   op.gradient = batch_norm_gradient;
   op.reference_float = batch_norm_reference<float>;
   op.reference_double = batch_norm_reference<double>;
+  op.reference_bfloat16 = batch_norm_reference<BFloat16>;
+  op.reference_float16 = batch_norm_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.statistic_outputs = {{3, 3}, {4, 4}};
   op.samples = {
       {.inputs = {{3, 4, 5, 7}, {7}, {7}, {7}, {7}}, .positive = {4}},
@@ -222,6 +226,10 @@ Op batch_norm_backward_op() {
   op.flops = backward_flops;
   op.reference_float = backward_reference<float>;
   op.reference_double = backward_reference<double>;
+  op.reference_bfloat16 = backward_reference<BFloat16>;
+  op.reference_float16 = backward_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0, 1};
   op.samples = {
       {.inputs = {{3, 4, 5, 7}, {3, 4, 5, 7}, {7}, {7}, {7}, {7}}, .positive = {5}},
       {.inputs = {{7, 3}, {7, 3}, {3}, {3}, {3}, {3}}, .positive = {5}},
@@ -244,6 +252,10 @@ Op batch_norm_inference_op() {
   op.flops = inference_flops;
   op.reference_float = inference_reference<float>;
   op.reference_double = inference_reference<double>;
+  op.reference_bfloat16 = inference_reference<BFloat16>;
+  op.reference_float16 = inference_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = {
       {.inputs = {{3, 4, 5, 7}, {7}, {7}, {7}, {7}}, .positive = {4}},
       {.inputs = {{5, 17}, {17}, {17}, {17}, {17}},

@@ -45,10 +45,10 @@ Shape convolved(const Shape& x, const Shape& w, const Attributes& attributes) {
 }
 
 std::vector<TensorType> convolution_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, H, W, C]", 4);
-  const TensorType& w = floating_input(inputs, 1, "w[KH, KW, C, O]", 4);
+  const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
+  const TensorType& w = activation_input(inputs, 1, "w[KH, KW, C, O]", 4);
   expect_input(inputs, 1, "w[KH, KW, C, O]", {x.dtype, {w.shape[0], w.shape[1], x.shape[3], w.shape[3]}});
-  if (inputs[2]) expect_input(inputs, 2, "b[O]", {x.dtype, {w.shape[3]}});
+  if (inputs[2]) expect_input(inputs, 2, "b[O]", {wide(x.dtype), {w.shape[3]}});
   flag(attributes, "relu");
   return {{x.dtype, convolved(x.shape, w.shape, attributes)}};
 }
@@ -83,7 +83,7 @@ void convolution_reference(const KernelCall& call) {
   Geometry g = geometry(call.input_shape(0), call.input_shape(1), call.output_shape(0), call.node.attributes);
   const T* x = call.input<T>(0);
   const T* w = call.input<T>(1);
-  const T* b = call.has_input(2) ? call.input<T>(2) : nullptr;
+  const Wide<T>* b = call.has_input(2) ? call.input<Wide<T>>(2) : nullptr;
   T* y = call.output<T>(0);
   bool relu = flag(call.node.attributes, "relu");
   for (int64_t s = 0; s < g.n; ++s) {
@@ -108,8 +108,8 @@ void convolution_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> data_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, OH, OW, O]", 4);
-  const TensorType& w = floating_input(inputs, 1, "w[KH, KW, C, O]", 4);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, OH, OW, O]", 4);
+  const TensorType& w = activation_input(inputs, 1, "w[KH, KW, C, O]", 4);
   int64_t height = integer_of_at_least(attributes, "height", 1);
   int64_t width = integer_of_at_least(attributes, "width", 1);
   Shape x = {dy.shape[0], height, width, w.shape[2]};
@@ -152,13 +152,13 @@ void data_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> weights_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, OH, OW, O]", 4);
-  const TensorType& x = floating_input(inputs, 1, "x[N, H, W, C]", 4);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, OH, OW, O]", 4);
+  const TensorType& x = activation_input(inputs, 1, "x[N, H, W, C]", 4);
   Shape w = {integer_of_at_least(attributes, "kernel_height", 1),
              integer_of_at_least(attributes, "kernel_width", 1), x.shape[3], dy.shape[3]};
   expect_input(inputs, 0, "dy[N, OH, OW, O]", {x.dtype, convolved(x.shape, w, attributes)});
-  std::vector<TensorType> types = {{dy.dtype, w}};
-  if (flag(attributes, "bias")) types.push_back({dy.dtype, {dy.shape[3]}});
+  std::vector<TensorType> types = {{wide(dy.dtype), w}};
+  if (flag(attributes, "bias")) types.push_back({wide(dy.dtype), {dy.shape[3]}});
   return types;
 }
 
@@ -173,7 +173,7 @@ void weights_reference(const KernelCall& call) {
   Geometry g = geometry(call.input_shape(1), call.output_shape(0), call.input_shape(0), call.node.attributes);
   const T* dy = call.input<T>(0);
   const T* x = call.input<T>(1);
-  T* dw = call.output<T>(0);
+  auto* dw = call.output<Wide<T>>(0);
   for (int64_t ki = 0; ki < g.kh; ++ki) {
     for (int64_t kj = 0; kj < g.kw; ++kj) {
       for (int64_t c = 0; c < g.c; ++c) {
@@ -190,17 +190,17 @@ void weights_reference(const KernelCall& call) {
               }
             }
           }
-          dw[g.w_at(ki, kj, c) + o] = static_cast<T>(sum);
+          dw[g.w_at(ki, kj, c) + o] = static_cast<Wide<T>>(sum);
         }
       }
     }
   }
   if (!flag(call.node.attributes, "bias")) return;
-  T* db = call.output<T>(1);
+  auto* db = call.output<Wide<T>>(1);
   for (int64_t o = 0; o < g.o; ++o) {
     double sum = 0;
     for (int64_t position = 0; position < g.n * g.oh * g.ow; ++position) sum += dy[position * g.o + o];
-    db[o] = static_cast<T>(sum);
+    db[o] = static_cast<Wide<T>>(sum);
   }
 }
 
@@ -227,6 +227,10 @@ Op convolution_op() {
   op.gradient = convolution_gradient;
   op.reference_float = convolution_reference<float>;
   op.reference_double = convolution_reference<double>;
+  op.reference_bfloat16 = convolution_reference<BFloat16>;
+  op.reference_float16 = convolution_reference<Float16>;
+  op.precision = Precision::low;
+  op.half_inputs = {0, 1};
   op.samples = {
       {.inputs = {{2, 5, 7, 3}, {3, 3, 3, 5}, {5}}},
       {.inputs = {{1, 6, 5, 1}, {5, 5, 1, 6}, {6}}, .attributes = {{"padding", int64_t{2}}}},
@@ -255,6 +259,10 @@ Op convolution_backward_data_op() {
   op.flops = data_flops;
   op.reference_float = data_reference<float>;
   op.reference_double = data_reference<double>;
+  op.reference_bfloat16 = data_reference<BFloat16>;
+  op.reference_float16 = data_reference<Float16>;
+  op.precision = Precision::low;
+  op.half_inputs = {0, 1};
   op.samples = {
       {.inputs = {{2, 3, 5, 5}, {3, 3, 3, 5}}, .attributes = {{"height", int64_t{5}}, {"width", int64_t{7}}}},
       {.inputs = {{3, 4, 5, 3}, {3, 2, 2, 3}},
@@ -282,6 +290,10 @@ Op convolution_backward_weights_op() {
   op.flops = weights_flops;
   op.reference_float = weights_reference<float>;
   op.reference_double = weights_reference<double>;
+  op.reference_bfloat16 = weights_reference<BFloat16>;
+  op.reference_float16 = weights_reference<Float16>;
+  op.precision = Precision::low;
+  op.half_inputs = {0, 1};
   op.samples = {
       {.inputs = {{2, 3, 5, 5}, {2, 5, 7, 3}},
        .attributes = {{"kernel_height", int64_t{3}}, {"kernel_width", int64_t{3}}}},

@@ -8,7 +8,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> dropout_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, ...]", any_rank);
+  const TensorType& x = activation_input(inputs, 0, "x[N, ...]", any_rank);
   real_within(attributes, "rate", 0.0, 1.0);
   integer_of_at_least(attributes, "layer", 0);
   return {x};
@@ -24,14 +24,14 @@ void dropout_reference(const KernelCall& call) {
   int64_t samples = call.output_shape(0)[0], elements = call.output_shape(0).elements() / samples;
   auto layer = static_cast<uint32_t>(call.node.attributes.integer("layer"));
   double rate = call.node.attributes.real("rate");
-  T scale = static_cast<T>(1.0 / (1.0 - rate));
+  auto scale = static_cast<Wide<T>>(1.0 / (1.0 - rate));
   const T* x = call.input<T>(0);
   T* y = call.output<T>(0);
   for (int64_t s = 0; s < samples; ++s) {
     for (int64_t e = 0; e < elements; ++e) {
       int64_t at = s * elements + e;
       bool keeps = dropout_keeps(call.scalars, layer, s, e, static_cast<float>(rate));
-      y[at] = keeps ? x[at] * scale : T{0};
+      y[at] = keeps ? static_cast<T>(x[at] * scale) : T{0};
     }
   }
 }
@@ -45,6 +45,10 @@ Op dropout_row() {
   op.flops = output_elements;
   op.reference_float = dropout_reference<float>;
   op.reference_double = dropout_reference<double>;
+  op.reference_bfloat16 = dropout_reference<BFloat16>;
+  op.reference_float16 = dropout_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.in_place_input = 0;
   op.samples = {
       {.inputs = {{3, 7}}},

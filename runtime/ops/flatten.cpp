@@ -10,7 +10,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> flatten_shape(InputTypes inputs, const Attributes&) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, ...]", any_rank);
+  const TensorType& x = activation_input(inputs, 0, "x[N, ...]", any_rank);
   if (x.shape.rank() != 2 && x.shape.rank() != 4) {
     throw GraphError("input 0 (x[N, ...]) must have 2 or 4 axes, got {}", describe(x));
   }
@@ -25,7 +25,7 @@ std::vector<ValueId> flatten_gradient(GraphWriter& writer, Node node, ValueId ou
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, P]", 2);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, P]", 2);
   Shape x = {dy.shape[0], integer_of_at_least(attributes, "height", 1),
              integer_of_at_least(attributes, "width", 1), integer_of_at_least(attributes, "channels", 1)};
   if (x.elements() != dy.shape.elements()) {
@@ -51,6 +51,9 @@ Op flatten_op() {
   op.flops = no_flops;
   op.gradient = flatten_gradient;
   op.reference_float = op.reference_double = copy_reference;
+  op.reference_bfloat16 = op.reference_float16 = copy_reference;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.is_view = true;
   op.samples = {{.inputs = {{3, 2, 5, 7}}}, {.inputs = {{3, 4}}}};
   return op;
@@ -68,6 +71,9 @@ Op flatten_backward_op() {
   op.shape = backward_shape;
   op.flops = no_flops;
   op.reference_float = op.reference_double = copy_reference;
+  op.reference_bfloat16 = op.reference_float16 = copy_reference;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.is_view = true;
   op.samples = {{.inputs = {{3, 70}},
                  .attributes = {{"height", int64_t{2}}, {"width", int64_t{5}}, {"channels", int64_t{7}}}}};

@@ -6,7 +6,7 @@ namespace trireme {
 namespace {
 
 std::vector<TensorType> pool_shape(InputTypes inputs, const Attributes&) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, H, W, C]", 4);
+  const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
   return {{x.dtype, {x.shape[0], x.shape[3]}}};
 }
 
@@ -36,7 +36,7 @@ void pool_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, C]", 2);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, C]", 2);
   int64_t height = integer_of_at_least(attributes, "height", 1);
   int64_t width = integer_of_at_least(attributes, "width", 1);
   return {{dy.dtype, {dy.shape[0], height, width, dy.shape[1]}}};
@@ -71,6 +71,10 @@ Op global_average_pool_op() {
   op.gradient = pool_gradient;
   op.reference_float = pool_reference<float>;
   op.reference_double = pool_reference<double>;
+  op.reference_bfloat16 = pool_reference<BFloat16>;
+  op.reference_float16 = pool_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = {{.inputs = {{2, 3, 5, 7}}}, {.inputs = {{1, 1, 1, 17}}}};
   return op;
 }
@@ -87,6 +91,10 @@ Op global_average_pool_backward_op() {
   op.flops = output_elements;
   op.reference_float = backward_reference<float>;
   op.reference_double = backward_reference<double>;
+  op.reference_bfloat16 = backward_reference<BFloat16>;
+  op.reference_float16 = backward_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = {{.inputs = {{2, 7}}, .attributes = {{"height", int64_t{3}}, {"width", int64_t{5}}}}};
   return op;
 }

@@ -19,7 +19,7 @@ Pooling pooling(const Attributes& attributes) {
 }
 
 std::vector<TensorType> max_pool_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& x = floating_input(inputs, 0, "x[N, H, W, C]", 4);
+  const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
   Shape y = pooled(x.shape, pooling(attributes));
   return {{x.dtype, y}, {DType::uint8, y}};
 }
@@ -68,7 +68,7 @@ void max_pool_reference(const KernelCall& call) {
 }
 
 std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attributes) {
-  const TensorType& dy = floating_input(inputs, 0, "dy[N, OH, OW, C]", 4);
+  const TensorType& dy = activation_input(inputs, 0, "dy[N, OH, OW, C]", 4);
   Shape x = {dy.shape[0], integer_of_at_least(attributes, "height", 1),
              integer_of_at_least(attributes, "width", 1), dy.shape[3]};
   expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, pooling(attributes))});
@@ -132,6 +132,10 @@ Op max_pool_op() {
   op.gradient = max_pool_gradient;
   op.reference_float = max_pool_reference<float>;
   op.reference_double = max_pool_reference<double>;
+  op.reference_bfloat16 = max_pool_reference<BFloat16>;
+  op.reference_float16 = max_pool_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = pooling_samples();
   return op;
 }
@@ -150,6 +154,10 @@ Op max_pool_backward_op() {
   op.flops = backward_flops;
   op.reference_float = backward_reference<float>;
   op.reference_double = backward_reference<double>;
+  op.reference_bfloat16 = backward_reference<BFloat16>;
+  op.reference_float16 = backward_reference<Float16>;
+  op.precision = Precision::follow;
+  op.half_inputs = {0};
   op.samples = {
       {.inputs = {{2, 3, 4, 3}, {2, 3, 4, 3}},
        .attributes = {{"height", int64_t{7}}, {"width", int64_t{8}}},

@@ -53,6 +53,11 @@ Op gelu_backward_op();
 // attention.cpp
 Op attention_op();
 Op attention_backward_op();
+// cast.cpp
+Op cast_op();
+// scale_gradient.cpp
+Op scale_gradient_op();
+Op scale_gradient_backward_op();
 // softmax_cross_entropy.cpp
 Op softmax_cross_entropy_op();
 Op softmax_cross_entropy_backward_op();

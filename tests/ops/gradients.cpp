@@ -96,7 +96,7 @@ size_t check_sample(const Op& op, const OpSample& sample, Backend& backend) {
 TEST(Gradients, EqualCentralDifferences) {
   auto backend = make_reference_backend();
   for (const Op& op : op_table()) {
-    if (!op.gradient) continue;
+    if (!op.gradient || op.name == "cast") continue;  // cast rounds: its differences are steps
     size_t compared = 0;
     for (size_t i = 0; i < op.samples.size(); ++i) {
       SCOPED_TRACE(sample_name(op, i));
@@ -120,6 +120,22 @@ TEST(Gradients, OpsWithoutARuleAreBackwardOpsOrListedHere) {
     EXPECT_TRUE(op.gradient || emitted.count(op.name) || no_gradient.count(op.name))
         << op.name << " has no gradient rule and no gradient rule emits it, so nothing tests its derivative";
   }
+}
+
+TEST(Gradients, CastGivesBackTheTypeItGotAndNoNodeWhereTheTypeIsRight) {
+  Graph graph;
+  ValueId x = graph.add_value("x", {DType::float32, {3, 4}}, Role::parameter);
+  GraphWriter writer(graph, "test");
+  ValueId y = writer.add_one("cast", {x}, {{"to", static_cast<int64_t>(DType::bfloat16)}});
+  ValueId narrow = graph.add_input("narrow", {DType::bfloat16, {3, 4}});
+  ValueId broad = graph.add_input("broad", {DType::float32, {3, 4}});
+  EXPECT_EQ(graph.value(y).type.dtype, DType::bfloat16);
+  const Op& op = find_op("cast");
+  ValueId back = op.gradient(writer, graph.nodes[0], narrow)[0];
+  EXPECT_EQ(graph.value(back).type, (TensorType{DType::float32, {3, 4}}));
+  EXPECT_EQ(graph.nodes.size(), 2u);
+  EXPECT_EQ(op.gradient(writer, graph.nodes[0], broad)[0], broad);
+  EXPECT_EQ(graph.nodes.size(), 2u);
 }
 
 TEST(Gradients, ALossRefusesAGradientOfItsOwn) {

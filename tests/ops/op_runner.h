@@ -35,7 +35,7 @@ struct SampleGraph {
 };
 
 // The graph's values for the sample's inputs. Floating ones are parameters (states, where a statistic moves
-// them), labels and window positions are inputs.
+// them), labels and window positions are inputs. A 16-bit type is that of the row's half_inputs; others are wide.
 inline SampleGraph sample_inputs(const Op& op, const OpSample& sample, DType type) {
   SampleGraph result;
   result.graph.name = op.name;
@@ -52,7 +52,8 @@ inline SampleGraph sample_inputs(const Op& op, const OpSample& sample, DType typ
       for (const StatisticOutput& s : op.statistic_outputs) {
         if (s.state_input == static_cast<int>(i)) role = Role::state;
       }
-      result.inputs.push_back(result.graph.add_value(name, {type, sample.inputs[i]}, role));
+      DType own = contains(op.half_inputs, i) ? type : wide(type);
+      result.inputs.push_back(result.graph.add_value(name, {own, sample.inputs[i]}, role));
     }
   }
   return result;
@@ -74,13 +75,29 @@ inline std::vector<double> spaced_values(size_t n, uint64_t seed) {
   return values;
 }
 
+template <class T>
+void write_as(void* memory, const std::vector<double>& values) {
+  std::transform(values.begin(), values.end(), static_cast<T*>(memory), [](double v) { return static_cast<T>(v); });
+}
+
 inline void write_floating(DType type, void* memory, const std::vector<double>& values) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (type == DType::float64) {
-      static_cast<double*>(memory)[i] = values[i];
-    } else {
-      static_cast<float*>(memory)[i] = static_cast<float>(values[i]);
-    }
+  switch (type) {
+    case DType::float64:
+      return write_as<double>(memory, values);
+    case DType::bfloat16:
+      return write_as<BFloat16>(memory, values);
+    case DType::float16:
+      return write_as<Float16>(memory, values);
+    default:
+      return write_as<float>(memory, values);
+  }
+}
+
+// What 16-bit memory keeps of the values.
+inline void round_to(DType type, std::vector<double>& values) {
+  for (double& value : values) {
+    if (type == DType::bfloat16) value = static_cast<double>(BFloat16(static_cast<float>(value)));
+    if (type == DType::float16) value = static_cast<double>(Float16(static_cast<float>(value)));
   }
 }
 
@@ -155,9 +172,10 @@ class GraphRun {
   GraphRun(const GraphRun&) = delete;
   GraphRun& operator=(const GraphRun&) = delete;
 
-  // Draws the sample's inputs; the same for both floating types, up to rounding, and for every backend.
+  // Draws the sample's inputs; the same for all floating types, up to rounding, and for every backend. `rounded`: the
+  // values of the row's half_inputs are such as this type can hold.
   void draw_inputs(const SampleGraph& sample_graph, const OpSample& sample, const Attributes& attributes,
-                   uint64_t seed) {
+                   uint64_t seed, DType rounded = DType::float64) {
     for (size_t i = 0; i < sample_graph.inputs.size(); ++i) {
       ValueId id = sample_graph.inputs[i];
       if (id == no_id) continue;
@@ -176,6 +194,8 @@ class GraphRun {
         if (contains(sample.positive, i)) {
           for (double& value : values) value = 1 + value / 2;
         }
+        const Op& op = find_op(sample_graph.graph.nodes[0].op);
+        if (contains(op.half_inputs, i)) round_to(rounded, values);
         write_floating(type.dtype, addresses_[at(id)], values);
       }
     }
@@ -239,7 +259,7 @@ inline StepScalars test_scalars() {
 // One call of the op: its outputs, as doubles.
 inline std::vector<std::vector<double>> run_sample(const Op& op, const OpSample& sample, DType type,
                                                    Backend& backend, bool in_place = false,
-                                                   uint64_t seed = 1) {
+                                                   uint64_t seed = 1, DType rounded = DType::float64) {
   SampleGraph s = sample_graph(op, sample, type);
   std::vector<std::pair<ValueId, ValueId>> same_memory;
   if (in_place) {
@@ -247,7 +267,7 @@ inline std::vector<std::vector<double>> run_sample(const Op& op, const OpSample&
     same_memory = {{s.inputs.at(input), s.outputs[0]}};
   }
   GraphRun run(s.graph, backend, same_memory);
-  run.draw_inputs(s, sample, s.graph.nodes[0].attributes, seed);
+  run.draw_inputs(s, sample, s.graph.nodes[0].attributes, seed, rounded);
   run.run(test_scalars());
   EXPECT_TRUE(run.overruns().empty()) << op.name << " writes beyond " << run.overruns().front();
   std::vector<std::vector<double>> outputs;

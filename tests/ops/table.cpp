@@ -180,7 +180,10 @@ TEST(Table, WrongRankIsRefused) {
                                           "linear",
                                           "linear_backward_data",
                                           "gelu",
-                                          "layer_norm"};
+                                          "layer_norm",
+                                          "cast",
+                                          "scale_gradient",
+                                          "scale_gradient_backward"};
   for (const Op& op : op_table()) {
     const OpSample& sample = op.samples[0];
     for (size_t i = 0; i < op.max_inputs; ++i) {

@@ -30,6 +30,9 @@ const std::map<std::string_view, Binder>& binders() {
       {"batch_norm", bind_batch_norm},
       {"batch_norm_inference", bind_batch_norm_inference},
       {"batch_norm_backward", bind_batch_norm_backward},
+      {"cast", bind_plain},
+      {"scale_gradient", bind_plain},
+      {"scale_gradient_backward", bind_plain},
       {"average_pool", bind_plain},
       {"average_pool_backward", bind_plain},
       {"global_average_pool", bind_plain},
@@ -78,7 +81,9 @@ class CpuBackend : public Backend {
       }
     }
     try {
-      return found->second({graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
+      // Our kernels and the library's take float32; the op table's loops take all that the row takes.
+      Binder binder = is_half_type(kernel_type(graph, node)) ? bind_plain : found->second;
+      return binder({graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
     } catch (const dnnl::error& error) {
       throw DeviceError("{}: oneDNN cannot make {}: {}", node.origin, node.op, error.what());
     }

@@ -1,10 +1,11 @@
 #include <vector>
 
 #include "backend/cpu/binder.h"
+#include "base/error.h"
 
 namespace trireme::cpu {
 
-// The op table's own loop in float32, for ops that are a small part of any step.
+// The op table's own loop, for ops that are a small part of any step.
 Kernel bind_plain(const Binding& b) {
   struct Call {
     const Graph& graph;
@@ -14,8 +15,10 @@ Kernel bind_plain(const Binding& b) {
     std::vector<const void*> inputs;
     std::vector<void*> outputs;
   };
-  const Op& op = find_op(b.node.op);
-  auto call = std::make_shared<Call>(Call{b.graph, b.node, b.addresses, op.reference_float, {}, {}});
+  DType type = kernel_type(b.graph, b.node);
+  ReferenceKernel run = reference_kernel(find_op(b.node.op), type);
+  if (!run) throw GraphError("{}: op {} has no loop for {}", b.node.origin, b.node.op, name_of(type));
+  auto call = std::make_shared<Call>(Call{b.graph, b.node, b.addresses, run, {}, {}});
   call->inputs.resize(b.node.inputs.size());
   call->outputs.resize(b.node.outputs.size());
   return [call](const StepScalars& scalars) {

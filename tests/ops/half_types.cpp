@@ -1,0 +1,127 @@
+// The 16-bit kernels: every row that takes 16-bit values, every sample. The reference in 16 bits equals the reference in
+// float64 on the same values within one rounding; the CPU backend equals the reference within one unit in the last place.
+#include "ops/op_runner.h"
+
+namespace trireme::test {
+namespace {
+
+constexpr DType half_types[] = {DType::bfloat16, DType::float16};
+
+// A unit in the last place of the largest value, relative to it; rounding is off by half of that.
+double unit(DType type) { return type == DType::bfloat16 ? 0x1p-7 : 0x1p-10; }
+
+bool takes_halves(const Op& op) { return op.precision != Precision::full; }
+
+TEST(HalfTypes, RowsSayWhatTheyTake) {
+  size_t low = 0, follow = 0;
+  for (const Op& op : op_table()) {
+    SCOPED_TRACE(op.name);
+    EXPECT_EQ(takes_halves(op), op.reference_bfloat16 != nullptr);
+    EXPECT_EQ(takes_halves(op), op.reference_float16 != nullptr);
+    EXPECT_EQ(takes_halves(op), !op.half_inputs.empty());
+    for (size_t input : op.half_inputs) EXPECT_LT(input, op.max_inputs);
+    low += op.precision == Precision::low;
+    follow += op.precision == Precision::follow;
+  }
+  EXPECT_GT(low, 0u);
+  EXPECT_GT(follow, 0u);
+}
+
+TEST(HalfTypes, InputsThatAreNotListedAreRefused) {
+  for (const Op& op : op_table()) {
+    for (size_t i = 0; i < op.max_inputs; ++i) {
+      if (contains(op.half_inputs, i)) continue;
+      SampleGraph s = sample_inputs(op, op.samples[0], DType::float32);
+      if (s.inputs[i] == no_id || !is_floating(s.graph.value(s.inputs[i]).type.dtype)) continue;
+      s.graph.value(s.inputs[i]).type.dtype = DType::bfloat16;
+      try {
+        GraphWriter(s.graph, "sample").add(op.name, s.inputs, op.samples[0].attributes);
+        ADD_FAILURE() << op.name << " accepts a bfloat16 " << op.inputs[i];
+      } catch (const GraphError&) {
+      }
+    }
+  }
+}
+
+// Parameters, their gradients and statistics stay wide beside 16-bit activations.
+TEST(HalfTypes, StatisticsAndGradientsOfParametersStayWide) {
+  for (const Op& op : op_table()) {
+    if (!takes_halves(op)) continue;
+    SampleGraph s = sample_graph(op, op.samples[0], DType::bfloat16);
+    verify(s.graph);
+    for (size_t k = 0; k < s.outputs.size(); ++k) {
+      const Value& output = s.graph.value(s.outputs[k]);
+      bool of_weights = op.name.ends_with("backward_weights") ||
+                        (op.name.find("norm_backward") != std::string::npos && k > 0);
+      if (output.role != Role::statistic && !of_weights) continue;
+      EXPECT_EQ(output.type.dtype, DType::float32) << op.name << " output " << k;
+    }
+  }
+}
+
+TEST(HalfTypes, ReferenceIsTheRoundedResultInFloat64) {
+  auto backend = make_reference_backend();
+  for (const Op& op : op_table()) {
+    if (!takes_halves(op) || op.name == "cast") continue;  // `to` says what cast rounds to
+    for (DType type : half_types) {
+      for (size_t i = 0; i < op.samples.size(); ++i) {
+        SCOPED_TRACE(sample_name(op, i) + " in " + std::string(name_of(type)));
+        SampleGraph s = sample_graph(op, op.samples[i], type);
+        auto narrow = run_sample(op, op.samples[i], type, *backend);
+        auto exact = run_sample(op, op.samples[i], DType::float64, *backend, false, 1, type);
+        ASSERT_EQ(narrow.size(), exact.size());
+        for (size_t k = 0; k < exact.size(); ++k) {
+          bool half = is_half_type(s.graph.value(s.outputs[k]).type.dtype);
+          EXPECT_LE(relative_error(narrow[k], exact[k]), half ? unit(type) * 0.51 : 2e-6) << op.outputs[k];
+        }
+      }
+    }
+  }
+}
+
+class BackendHalfTypes : public testing::TestWithParam<int> {
+ protected:
+  // In 16-bit outputs the backend's sums may round to the neighbour; wide outputs differ by the order of sums alone.
+  void expect_equal(const Op& op, const OpSample& sample, DType type, bool in_place) {
+    auto expected = run_sample(op, sample, type, *reference);
+    auto actual = run_sample(op, sample, type, *cpu, in_place);
+    SampleGraph s = sample_graph(op, sample, type);
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t k = 0; k < expected.size(); ++k) {
+      SCOPED_TRACE("output " + op.outputs[k]);
+      DType own = s.graph.value(s.outputs[k]).type.dtype;
+      if (is_floating(own)) {
+        EXPECT_LE(relative_error(actual[k], expected[k]), is_half_type(own) ? unit(own) : 1e-5);
+      } else {
+        EXPECT_EQ(actual[k], expected[k]);
+      }
+    }
+  }
+  void expect_equal_everywhere(const Op& op, bool in_place) {
+    for (DType type : half_types) {
+      for (size_t i = 0; i < op.samples.size(); ++i) {
+        SCOPED_TRACE(sample_name(op, i) + " in " + std::string(name_of(type)));
+        expect_equal(op, op.samples[i], type, in_place);
+      }
+    }
+  }
+  std::unique_ptr<Backend> cpu = make_cpu_backend({.threads = GetParam()});
+  std::unique_ptr<Backend> reference = make_reference_backend();
+};
+
+INSTANTIATE_TEST_SUITE_P(Threads, BackendHalfTypes, testing::Values(1, 2));
+
+TEST_P(BackendHalfTypes, EqualTheReferenceOnEverySample) {
+  for (const Op& op : op_table()) {
+    if (takes_halves(op)) expect_equal_everywhere(op, false);
+  }
+}
+
+TEST_P(BackendHalfTypes, EqualTheReferenceWhenOverwritingAnInput) {
+  for (const Op& op : op_table()) {
+    if (takes_halves(op) && (op.in_place_input >= 0 || op.is_view)) expect_equal_everywhere(op, true);
+  }
+}
+
+}  // namespace
+}  // namespace trireme::test
