@@ -66,6 +66,7 @@ struct LayerConfig {
   double momentum = 0.1;  // batch_norm: weight of the newest batch in the running statistics
   int64_t groups = 0;     // group_norm
   double slope = 0.01;    // leaky_relu: below zero
+  bool positions = false; // embedding: adds learned channels of the position
   int64_t heads = 0;      // attention
   bool operator==(const LayerConfig&) const = default;
 };

@@ -10,19 +10,6 @@
 namespace trireme {
 namespace {
 
-std::string describe(const SampleShape& sample) {
-  if (sample.kind == SampleKind::text) {
-    return fmt::format("text of {} distinct tokens", sample.vocabulary);
-  }
-  if (sample.kind == SampleKind::table) {
-    std::string table = fmt::format("a table of {} features", sample.features);
-    return sample.classes > 0 ? fmt::format("{} with {} classes", table, sample.classes)
-                              : fmt::format("{} with {} values to predict", table, sample.targets);
-  }
-  return fmt::format("images of {} x {} x {} in {} classes", sample.height, sample.width, sample.channels,
-                     sample.classes);
-}
-
 std::string_view learns_from(const std::string& kind) {
   if (kind == "lenet" || kind == "cnn" || kind == "resnet") return "images";
   if (kind == "rnn" || kind == "lstm" || kind == "gpt") return "text";
@@ -115,8 +102,10 @@ Graph build(const ModelConfig& model, const SampleShape& sample, int64_t batch, 
   ValueId output = no_id;
   if (model.kind == "resnet") {
     output = write_resnet(net, data, model, sample.classes);
+  } else if (model.kind == "gpt") {
+    output = write_gpt(net, data, model, sample);
   } else {
-    output = write_layers(net, data, expand_layers(model, sample));
+    output = write_layers(net, data, expand_layers(model, sample), sample);
   }
   check_head(graph, output, sample, batch);
   add_loss(net, output, targets, sample, label_smoothing);
@@ -124,6 +113,19 @@ Graph build(const ModelConfig& model, const SampleShape& sample, int64_t batch, 
 }
 
 }  // namespace
+
+std::string describe(const SampleShape& sample) {
+  if (sample.kind == SampleKind::text) {
+    return fmt::format("text of {} distinct tokens", sample.vocabulary);
+  }
+  if (sample.kind == SampleKind::table) {
+    std::string table = fmt::format("a table of {} features", sample.features);
+    return sample.classes > 0 ? fmt::format("{} with {} classes", table, sample.classes)
+                              : fmt::format("{} with {} values to predict", table, sample.targets);
+  }
+  return fmt::format("images of {} x {} x {} in {} classes", sample.height, sample.width, sample.channels,
+                     sample.classes);
+}
 
 int64_t head_units(const SampleShape& sample) {
   if (sample.kind == SampleKind::text) return sample.vocabulary;
@@ -140,11 +142,8 @@ Graph build_model(const ModelConfig& model, const SampleShape& sample, int64_t b
 }
 
 Graph build_model(const Config& config, const SampleShape& sample, int64_t batch, GraphMode mode) {
-  try {
-    return build(config.model, sample, batch, mode, config.train.label_smoothing);
-  } catch (const MisfitError& error) {
-    throw ConfigError("{}: {}: {}", config.where(error.key), error.key, error.what());
-  }
+  return placing_misfits(
+      config, [&] { return build(config.model, sample, batch, mode, config.train.label_smoothing); });
 }
 
 }  // namespace trireme

@@ -8,13 +8,9 @@
 
 namespace trireme {
 
-Initializer constant_start(double value) { return {Initializer::Kind::constant, value}; }
-
 Initializer uniform_start(int64_t fan_in) {
   return {Initializer::Kind::uniform, 1.0 / std::sqrt(static_cast<double>(fan_in))};
 }
-
-Initializer normal_start(double deviation) { return {Initializer::Kind::normal, deviation}; }
 
 Initializer kaiming_start(int64_t fan_out) {
   return {Initializer::Kind::normal, std::sqrt(2.0 / static_cast<double>(fan_out))};
@@ -68,6 +64,36 @@ ValueId NetWriter::convolution(ValueId x, int64_t channels, int64_t kernel, int6
   return apply("convolution", {x, w, b}, {{"stride", stride}, {"padding", padding}});
 }
 
+ValueId NetWriter::transposed_convolution(ValueId x, int64_t channels, int64_t kernel, int64_t stride,
+                                          int64_t padding, Initializer weight, const Initializer* bias) {
+  ValueId w = parameter("weight", {kernel, kernel, channels, shape(x).back()}, weight);
+  ValueId b = bias ? parameter("bias", {channels}, *bias) : no_id;
+  return apply("transposed_convolution", {x, w, b}, {{"stride", stride}, {"padding", padding}});
+}
+
+ValueId NetWriter::embedding(ValueId tokens, int64_t vocabulary, int64_t channels, bool positions,
+                             Initializer start) {
+  ValueId weight = parameter("weight", {vocabulary, channels}, start);
+  ValueId places = positions ? parameter("positions", {shape(tokens).back(), channels}, start) : no_id;
+  return apply("embedding", {tokens, weight, places});
+}
+
+ValueId NetWriter::attention(ValueId x, int64_t heads, double rate, Initializer weight,
+                             Initializer projection, Initializer bias) {
+  std::string name = name_;
+  int64_t channels = shape(x).back(), stream = ++dropouts_;
+  at(name + ".qkv");
+  ValueId qkv = linear(x, 3 * channels, weight, &bias);
+  at(name);
+  if (mode_ == GraphMode::evaluation) rate = 0;
+  ValueId y = apply("attention", {qkv},
+                    {{"heads", heads}, {"causal", int64_t{1}}, {"rate", rate}, {"layer", stream}});
+  at(name + ".projection");
+  y = linear(y, channels, projection, &bias);
+  at(name);
+  return y;
+}
+
 ValueId NetWriter::batch_norm(ValueId x, double epsilon, double momentum, Initializer gamma) {
   int64_t channels = shape(x).back();
   std::vector<ValueId> inputs{x, parameter("weight", {channels}, gamma),
@@ -78,6 +104,13 @@ ValueId NetWriter::batch_norm(ValueId x, double epsilon, double momentum, Initia
     return apply("batch_norm_inference", std::move(inputs), {{"epsilon", epsilon}});
   }
   return apply("batch_norm", std::move(inputs), {{"epsilon", epsilon}, {"momentum", momentum}});
+}
+
+ValueId NetWriter::batch_norm_by_batch(ValueId x, double epsilon) {
+  int64_t channels = shape(x).back();
+  ValueId weight = parameter("weight", {channels}, constant_start(1));
+  ValueId bias = parameter("bias", {channels}, constant_start(0));
+  return apply("batch_norm", {x, weight, bias}, {{"epsilon", epsilon}});
 }
 
 ValueId NetWriter::group_norm(ValueId x, int64_t groups, double epsilon, Initializer gamma) {
@@ -95,7 +128,7 @@ ValueId NetWriter::layer_norm(ValueId x, double epsilon) {
 }
 
 ValueId NetWriter::dropout(ValueId x, double rate) {
-  int64_t stream = next_dropout_stream();
+  int64_t stream = ++dropouts_;
   if (mode_ == GraphMode::evaluation || rate <= 0) return x;
   return apply("dropout", {x}, {{"rate", rate}, {"layer", stream}});
 }

@@ -11,10 +11,10 @@
 namespace trireme {
 
 // How weights start.
-Initializer constant_start(double value);
+constexpr Initializer constant_start(double value) { return {Initializer::Kind::constant, value}; }
 // Uniform in +-1/sqrt(fan_in) (LeCun et al., "Efficient backprop", 1998).
 Initializer uniform_start(int64_t fan_in);
-Initializer normal_start(double deviation);
+constexpr Initializer normal_start(double deviation) { return {Initializer::Kind::normal, deviation}; }
 // Normal with variance 2 / fan_out: keeps the gradients' scale through convolutions with a relu behind them
 // (He et al., arXiv 1502.01852, section 2.2, backward case).
 Initializer kaiming_start(int64_t fan_out);
@@ -28,6 +28,8 @@ class NetWriter {
   void at(std::string name);
   // What is written from now on is one layer more (Node::layer).
   void begin_layer();
+  // Layers are counted on from where `other`, of the same graph, stands.
+  void continue_layers(const NetWriter& other) { layer_ = other.layer_; }
   // What is written from now on belongs to no layer (a loss).
   void end_layers();
 
@@ -42,13 +44,26 @@ class NetWriter {
   // x[N, H, W, I] -> [N, ., ., channels]; "weight" [kernel, kernel, I, channels] and, if wanted, "bias".
   ValueId convolution(ValueId x, int64_t channels, int64_t kernel, int64_t stride, int64_t padding,
                       Initializer weight, const Initializer* bias);
+  // x[N, H, W, I] -> [N, (H - 1) stride - 2 padding + kernel, ., channels]; "weight" [kernel, kernel,
+  // channels, I].
+  ValueId transposed_convolution(ValueId x, int64_t channels, int64_t kernel, int64_t stride, int64_t padding,
+                                 Initializer weight, const Initializer* bias);
+  // tokens[N, T] -> [N, T, channels]; "weight" [vocabulary, channels] and, if wanted, "positions" [T,
+  // channels].
+  ValueId embedding(ValueId tokens, int64_t vocabulary, int64_t channels, bool positions, Initializer start);
+  // Causal self-attention, x[N, T, C] -> the same: "<name>.qkv" (one linear layer of 3 C units: queries,
+  // keys, values), the heads' attention with dropout on its probabilities, "<name>.projection". Biases start
+  // at `bias`.
+  ValueId attention(ValueId x, int64_t heads, double rate, Initializer weight, Initializer projection,
+                    Initializer bias);
   // "weight" (gamma, starting at `gamma`) and "bias" [C]; running statistics are states, read in evaluation.
   ValueId batch_norm(ValueId x, double epsilon, double momentum, Initializer gamma = constant_start(1));
+  // The same without running statistics: it always normalises by the batch at hand.
+  ValueId batch_norm_by_batch(ValueId x, double epsilon);
   ValueId group_norm(ValueId x, int64_t groups, double epsilon, Initializer gamma = constant_start(1));
   ValueId layer_norm(ValueId x, double epsilon);
   // Nothing in evaluation and at rate 0. Every dropout of a net has a stream of draws of its own.
   ValueId dropout(ValueId x, double rate);
-  int64_t next_dropout_stream() { return ++dropouts_; }
 
   Graph& graph() { return graph_; }
   const Shape& shape(ValueId value) const { return graph_.shape(value); }

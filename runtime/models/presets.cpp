@@ -95,6 +95,21 @@ std::vector<LayerConfig> cnn(const ModelConfig& model) {
   return layers;
 }
 
+// Recurrent layers over embedded tokens, with dropout behind each, between layers and before the head, but
+// not within the recurrence (Zaremba et al., arXiv 1409.2329).
+std::vector<LayerConfig> recurrent(const ModelConfig& model) {
+  LayerConfig embedding = layer_of("embedding");
+  embedding.units = model.embedding > 0 ? model.embedding : model.units;
+  std::vector<LayerConfig> layers{embedding};
+  LayerConfig layer = layer_of(model.kind);
+  layer.units = model.units;
+  for (int64_t i = 0; i < (model.depth > 0 ? model.depth : 2); ++i) {
+    layers.push_back(layer);
+    append_dropout(layers, model.dropout);
+  }
+  return layers;
+}
+
 }  // namespace
 
 std::vector<LayerConfig> expand_layers(const ModelConfig& model, const SampleShape& sample) {
@@ -103,6 +118,7 @@ std::vector<LayerConfig> expand_layers(const ModelConfig& model, const SampleSha
   if (model.kind == "mlp") layers = mlp(model);
   if (model.kind == "lenet") layers = lenet(model);
   if (model.kind == "cnn") layers = cnn(model);
+  if (model.kind == "rnn" || model.kind == "lstm") layers = recurrent(model);
   if (layers.empty()) throw ConfigError("model.kind = \"{}\": no such chain of layers", model.kind);
   layers.push_back(linear(head_units(sample)));
   return layers;
