@@ -95,10 +95,12 @@ ValueId write_layers(NetWriter& net, ValueId input, const std::vector<LayerConfi
                      const SampleShape& sample) {
   std::map<std::string, int> counts;
   ValueId value = input;
+  bool begun = false;  // what comes before the first weights (flatten) belongs to their layer
   for (size_t i = 0; i < layers.size(); ++i) {
     const LayerConfig& layer = layers[i];
     net.at(fmt::format("{}{}", layer.kind, ++counts[layer.kind]));
-    if (i == 0 || begins_layer(layer.kind)) net.begin_layer();
+    if (i == 0 || (begins_layer(layer.kind) && begun)) net.begin_layer();
+    begun = begun || begins_layer(layer.kind);
     try {
       value = write_layer(net, value, layer, sample);
     } catch (const GraphError& error) {
