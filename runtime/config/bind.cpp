@@ -17,6 +17,10 @@ namespace trireme {
 namespace {
 
 constexpr std::string_view layers_name = "model.layer";
+constexpr std::string_view groups_name = "optimizer.group";
+constexpr std::string_view discriminator_groups_name = "optimizer.discriminator.group";
+
+bool has_kind(const KeyTable& table) { return !table.keys.empty() && table.keys.front().name == "kind"; }
 
 std::string join(std::string_view table, std::string_view key) {
   return table.empty() ? std::string(key) : fmt::format("{}.{}", table, key);
@@ -137,7 +141,7 @@ class Binder {
     const KeyTable* table = find_table(name);
     if (table && !table->is_read()) return refuse_keys(*table, *entries);
     bool kind_overridden = false;
-    if (table && !table->keys.empty() && table->keys.front().name == "kind") {
+    if (table && has_kind(*table)) {
       kind_overridden = bind_kind(*table, name, *entries);
     }
     for (const TomlEntry& entry : *entries) {
@@ -147,6 +151,10 @@ class Binder {
         bind_key(*table, *key, full, entry.value, kind_overridden);
       } else if (full == layers_name) {
         bind_layers(entry.value, kind_overridden);
+      } else if (full == groups_name) {
+        bind_groups(entry.value, full, config_.optimizer.group);
+      } else if (full == discriminator_groups_name) {
+        bind_groups(entry.value, full, config_.discriminator_optimizer.group);
       } else if (find_table(full)) {
         bind_children(full, entry.value);
       } else {
@@ -201,35 +209,52 @@ class Binder {
   }
 
   void bind_layers(const TomlValue& value, bool kind_overridden) {
-    const auto* list = value.list();
-    if (!list) {
-      throw ConfigError("{}: layers are a list of tables, found {}; begin each with [[model.layer]]",
-                        value.origin, describe(value));
-    }
+    const TomlValue::List& list = list_of_tables(value, "layers", layers_name);
     if (config_.model.kind != "layers") {
       if (leftover(value, kind_overridden)) return;
       throw ConfigError(
           "{}: [[model.layer]] is not read by model.kind = \"{}\"; set model.kind = \"layers\" or remove "
           "the layers",
-          list->empty() ? value.origin : list->front().origin, config_.model.kind);
+          list.empty() ? value.origin : list.front().origin, config_.model.kind);
     }
     config_.origins.keys[std::string(layers_name)] = value.origin;
-    for (size_t i = 0; i < list->size(); ++i) {
-      bind_layer((*list)[i], fmt::format("{}[{}]", layers_name, i), config_.model.layer.emplace_back());
+    for (size_t i = 0; i < list.size(); ++i) {
+      LayerConfig& layer = config_.model.layer.emplace_back();
+      bind_item(list[i], fmt::format("{}[{}]", layers_name, i), table_of(layer));
+      if (layer.stride == 0) layer.stride = layer.kind.ends_with("convolution") ? 1 : layer.kernel;
     }
   }
 
-  void bind_layer(const TomlValue& value, const std::string& name, LayerConfig& layer) {
+  void bind_groups(const TomlValue& value, const std::string& name,
+                   std::vector<OptimizerGroupConfig>& groups) {
+    const TomlValue::List& list = list_of_tables(value, "groups", name);
+    config_.origins.keys[name] = value.origin;
+    for (size_t i = 0; i < list.size(); ++i) {
+      OptimizerGroupConfig& group = groups.emplace_back();
+      std::string item = fmt::format("{}[{}]", name, i);
+      bind_item(list[i], item, table_of(group));
+      group.place.text = fmt::format("{}: {}", config_.where(item + ".parameters"), item);
+    }
+  }
+
+  const TomlValue::List& list_of_tables(const TomlValue& value, std::string_view what,
+                                        std::string_view name) const {
+    if (const auto* list = value.list()) return *list;
+    throw ConfigError("{}: {} are a list of tables, found {}; begin each with [[{}]]", value.origin, what,
+                      describe(value), name);
+  }
+
+  // One table of a list, `name` with its index.
+  void bind_item(const TomlValue& value, const std::string& name, KeyTable table) {
     const auto* entries = value.table();
     if (!entries) throw ConfigError("{}: {} is a table, found {}", value.origin, name, describe(value));
     config_.origins.keys[name] = value.origin;
-    KeyTable table = table_of(layer);
-    bool kind_overridden = bind_kind(table, name, *entries);
+    bool kind_overridden = has_kind(table) && bind_kind(table, name, *entries);
     for (const Key& key : table.keys) {
       bool given = std::any_of(entries->begin(), entries->end(),
                                [&](const TomlEntry& e) { return e.key == key.name; });
       if (!given && key.rule.required && table.reads(key)) {
-        std::string kind = layer.kind.empty() ? "" : fmt::format(" ({})", layer.kind);
+        std::string kind = table.kind().empty() ? "" : fmt::format(" ({})", table.kind());
         throw ConfigError("{}: {}{}: the key `{}` is missing ({})", value.origin, name, kind, key.name,
                           describe_type(key));
       }
@@ -239,7 +264,6 @@ class Binder {
       if (!key) unknown_key(table, name, entry);
       bind_key(table, *key, join(name, entry.key), entry.value, kind_overridden);
     }
-    if (layer.stride == 0) layer.stride = layer.kind.ends_with("convolution") ? 1 : layer.kernel;
   }
 
   // Neither a key nor a table: names the nearest of either.

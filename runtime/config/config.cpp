@@ -19,6 +19,14 @@ void dump_keys(std::string& text, const KeyTable& table) {
   }
 }
 
+template <class Item>
+void dump_list(std::string& text, std::string_view name, std::vector<Item>& items) {
+  for (Item& item : items) {
+    text += fmt::format("\n[[{}]]\n", name);
+    dump_keys(text, table_of(item));
+  }
+}
+
 }  // namespace
 
 std::string Config::where(std::string_view key) const {
@@ -56,10 +64,11 @@ std::string dump_config(const Config& config) {
     if (!table.is_read()) continue;
     text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", table.name);
     dump_keys(text, table);
-    if (table.name != "model" || copy.model.kind != "layers") continue;
-    for (LayerConfig& layer : copy.model.layer) {
-      text += "\n[[model.layer]]\n";
-      dump_keys(text, table_of(layer));
+    if (table.name == "model" && copy.model.kind == "layers")
+      dump_list(text, "model.layer", copy.model.layer);
+    if (table.name == "optimizer") dump_list(text, "optimizer.group", copy.optimizer.group);
+    if (table.name == "optimizer.discriminator") {
+      dump_list(text, "optimizer.discriminator.group", copy.discriminator_optimizer.group);
     }
   }
   return text;

@@ -113,6 +113,22 @@ struct TrainConfig {
   bool operator==(const TrainConfig&) const = default;
 };
 
+// Where something was written, for messages; no part of a config's value.
+struct Place {
+  std::string text;
+  bool operator==(const Place&) const { return true; }
+};
+
+// One [[optimizer.group]]: parameters that move otherwise than the rest. Of several groups that name a parameter the
+// first counts.
+struct OptimizerGroupConfig {
+  std::vector<std::string> parameters = {};  // patterns of fnmatch(3) over the parameters' names: "*.bias"
+  double learning_rate_factor = 1.0;
+  double weight_decay = -1.0;  // for all of the group, vectors too; -1: as without the group
+  Place place = {};
+  bool operator==(const OptimizerGroupConfig&) const = default;
+};
+
 // [optimizer]
 struct OptimizerConfig {
   std::string kind = "sgd";  // sgd adam adamw rmsprop adagrad lamb lars
@@ -126,6 +142,7 @@ struct OptimizerConfig {
   double epsilon = 1e-8;             // adam, adamw, rmsprop, adagrad, lamb
   double trust_coefficient = 0.001;  // lars
   double ema_decay = 0.0;            // of the parameters' moving average, which validation uses; 0: none
+  std::vector<OptimizerGroupConfig> group = {};
   bool operator==(const OptimizerConfig&) const = default;
 };
 

@@ -46,7 +46,7 @@ std::string help_config() {
       "keeps it. A key that begins with kinds in brackets is read by those kinds only, and is refused beside "
       "another. Any key can be set on the command line: --set train.epochs=3 --set model.channels=[64,128] "
       "--set "
-      "'model.layer[2].rate=0.5' (layers count from 0).",
+      "'model.layer[2].rate=0.5' (layers and groups count from 0).",
       0);
   Config defaults;
   for (const KeyTable& table : tables_of(defaults)) {
@@ -54,6 +54,10 @@ std::string help_config() {
     if (table.name == "model") {
       LayerConfig layer;
       text += describe_table(table_of(layer), "[[model.layer]]");
+    }
+    if (table.name == "optimizer") {
+      OptimizerGroupConfig group;
+      text += describe_table(table_of(group), "[[optimizer.group]]");
     }
   }
   return text;

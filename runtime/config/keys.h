@@ -56,8 +56,9 @@ struct KeyTable {
 
 // All tables but the layers, in the order in which they are written. The rows point into `config`.
 std::vector<KeyTable> tables_of(Config& config);
-// One [[model.layer]].
+// One [[model.layer]], one [[optimizer.group]].
 KeyTable table_of(LayerConfig& layer);
+KeyTable table_of(OptimizerGroupConfig& group);
 
 // "integer from 1 to 4096", "text: sgd | adamw": type with range or choices, for the reference and for
 // messages.

@@ -153,6 +153,30 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
       }};
 }
 
+KeyTable table_of(OptimizerGroupConfig& c) {
+  return {
+      "optimizer.group",
+      "parameters that move otherwise than the rest; of several groups that name a parameter the first "
+      "counts (a gan's discriminator has [[optimizer.discriminator.group]])",
+      {
+          {"parameters",
+           &c.parameters,
+           {.doc = "Patterns over parameters' names, as --plan prints them: * stands for anything, ? for one "
+                   "letter, e.g. [\"*.bias\", \"block3.*\"]. One that names nothing is an error.",
+            .required = true,
+            .items_at_least = 1}},
+          {"learning_rate_factor",
+           &c.learning_rate_factor,
+           {.doc = "Multiplies the learning rate; 0 keeps the parameters as they are.", .at_least = 0}},
+          {"weight_decay",
+           &c.weight_decay,
+           {.doc = "In place of the optimizer's, for all of the group, biases and normalisation too; -1 "
+                   "leaves it "
+                   "as it is without the group.",
+            .at_least = -1}},
+      }};
+}
+
 KeyTable schedule_table(ScheduleConfig& c) {
   return {
       "schedule",

@@ -50,6 +50,11 @@ void check_optimizer(const Config& config, const OptimizerConfig& optimizer, con
     throw ConfigError("{}: {}.nesterov needs {}.momentum above 0", config.where(name + ".nesterov"), name,
                       name);
   }
+  for (const OptimizerGroupConfig& group : optimizer.group) {
+    if (group.weight_decay >= 0 || group.weight_decay == -1) continue;
+    throw ConfigError("{}: weight_decay = {}: give at least 0, or -1 for what it is without the group",
+                      group.place.text, group.weight_decay);
+  }
 }
 
 void check_data(const Config& config) {

@@ -1,6 +1,6 @@
-// Update rules over ranges of the arenas. A rule sees flat float32 memory: it knows neither tensors nor
-// ranks, so a strategy may update all of the arena, or the shard that it owns, in whatever pieces become
-// ready.
+// Update rules over ranges of the arenas. A rule sees flat float32 memory and, for each tensor in it, a span with the
+// settings that the tensor moves by: it knows neither names nor ranks, so a strategy may update all of the arena, or
+// the shard that it owns, in whatever pieces become ready.
 #pragma once
 
 #include <cstddef>
@@ -16,39 +16,85 @@
 
 namespace trireme {
 
-// What an update needs beside memory.
+// How one tensor of the parameter arena moves. optim/groups.h makes them from tensors' names.
+struct UpdateSpan {
+  Range range = {};                 // with the padding behind the tensor
+  double learning_rate_factor = 1;  // of UpdateStep::learning_rate
+  double weight_decay = 0;
+  bool trust_ratio = true;  // whether lamb and lars fit the step to the tensor's norm
+};
+
+// What changes from update to update.
 struct UpdateStep {
   double learning_rate = 0;
-  int64_t step = 0;           // counted from 0 over the whole run; AdamW's bias correction uses step + 1
+  int64_t step = 0;           // updates before this one; bias corrections use step + 1
   double gradient_scale = 1;  // gradients are multiplied by it first (clipping)
-  bool weight_decay = true;   // false for tensors that do not decay (rank <= 1)
 };
 
 // Memory of a rule, one value a parameter: starts as zero, laid out like the parameter arena.
 struct OptimizerMemory {
   std::string name;  // "momentum", "first_moment", "second_moment"
-  Buffer values;     // float32, parameter_elements long
+  Buffer values;     // float32, as long as the parameter arena
+};
+
+// Where the arena may be cut into ranges that are updated one by one, on one rank or on several.
+enum class Cut : uint8_t {
+  anywhere,    // elementwise: the same bits however it is cut
+  at_tensors,  // the rule takes norms of whole tensors: a range holds a tensor (with its padding) or nothing of it
 };
 
 class Optimizer {
  public:
+  // `spans` follow each other without gaps from 0 to the parameter arena's end. `slots` names the memory.
+  Optimizer(const OptimizerConfig& config, std::vector<UpdateSpan> spans,
+            const std::vector<std::string_view>& slots);
   virtual ~Optimizer() = default;
-  virtual std::string name() const = 0;
-  // parameters[range] moves by the rule; `parameters` and `gradients` are the arenas' first elements.
-  // Elementwise: the result does not depend on how an arena is cut into ranges. Padding (zero gradient) stays
-  // zero.
-  virtual void update(Range range, float* parameters, const float* gradients, const UpdateStep& step) = 0;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  std::string name() const { return config_.kind; }
+  virtual Cut cut() const { return Cut::anywhere; }
+  // parameters[range] moves by the rule; `parameters` and `gradients` are the arenas' first elements. Padding (zero
+  // gradient) stays zero. Sums have a fixed order. Throws GraphError when the range lies outside of the spans, or
+  // cuts a tensor that cut() says must stay whole.
+  void update(Range range, float* parameters, const float* gradients, const UpdateStep& step);
   // Fixed from construction on; empty for a rule without memory.
-  virtual std::vector<OptimizerMemory>& memory() = 0;
+  std::vector<OptimizerMemory>& memory() { return memory_; }
+  const std::vector<UpdateSpan>& spans() const { return spans_; }
+
+ protected:
+  // A tensor, or the part of it that is updated now: first elements in the arenas, and how many.
+  struct Part {
+    size_t size;
+    float* parameters;
+    const float* gradients;
+    size_t offset;  // in the arenas and in the memory
+    double rate;    // learning rate, the span's factor applied
+    const UpdateSpan& span;
+  };
+  virtual void move(const Part& part, const UpdateStep& step) = 0;
+  // Where the part's values of a slot of memory lie.
+  float* slot(size_t index, const Part& part) { return memory_[index].values.as<float>() + part.offset; }
+  const OptimizerConfig& config() const { return config_; }
+
+ private:
+  OptimizerConfig config_;
+  std::vector<UpdateSpan> spans_;
+  std::vector<OptimizerMemory> memory_;
 };
 
 // The registry: one row per rule, in registry.cpp.
 // Throws ConfigError naming optimizer.kind when there is no such rule.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, size_t parameter_elements);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
 std::vector<std::string_view> optimizer_kinds();
 
 // The rules, one file each.
-std::unique_ptr<Optimizer> make_sgd(const OptimizerConfig& config, size_t parameter_elements);
-std::unique_ptr<Optimizer> make_adamw(const OptimizerConfig& config, size_t parameter_elements);
+std::unique_ptr<Optimizer> make_sgd(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_adam(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_adamw(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_rmsprop(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_adagrad(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_lamb(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
+std::unique_ptr<Optimizer> make_lars(const OptimizerConfig& config, std::vector<UpdateSpan> spans);
 
 }  // namespace trireme

@@ -1,4 +1,5 @@
 #include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "optim/optimizer.h"
@@ -8,19 +9,24 @@ namespace {
 
 struct Row {
   std::string_view kind;
-  std::unique_ptr<Optimizer> (*make)(const OptimizerConfig&, size_t);
+  std::unique_ptr<Optimizer> (*make)(const OptimizerConfig&, std::vector<UpdateSpan>);
 };
 
 constexpr std::array rows{
     Row{"sgd", make_sgd},
+    Row{"adam", make_adam},
     Row{"adamw", make_adamw},
+    Row{"rmsprop", make_rmsprop},
+    Row{"adagrad", make_adagrad},
+    Row{"lamb", make_lamb},
+    Row{"lars", make_lars},
 };
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, size_t parameter_elements) {
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, std::vector<UpdateSpan> spans) {
   for (const Row& row : rows) {
-    if (row.kind == config.kind) return row.make(config, parameter_elements);
+    if (row.kind == config.kind) return row.make(config, std::move(spans));
   }
   throw ConfigError("optimizer.kind = \"{}\": no such update rule", config.kind);
 }

@@ -33,36 +33,28 @@ void momentum_loop(size_t n, float* __restrict p, const float* __restrict g, flo
 
 class Sgd : public Optimizer {
  public:
-  Sgd(const OptimizerConfig& config, size_t parameter_elements) : config_(config) {
-    if (config.momentum > 0) memory_.push_back({"momentum", Buffer(parameter_elements * sizeof(float))});
-  }
-  std::string name() const override { return "sgd"; }
-  std::vector<OptimizerMemory>& memory() override { return memory_; }
-
-  void update(Range range, float* parameters, const float* gradients, const UpdateStep& step) override {
-    Factors factors{static_cast<float>(step.learning_rate), static_cast<float>(config_.momentum),
-                    step.weight_decay ? static_cast<float>(config_.weight_decay) : 0.0f,
-                    static_cast<float>(step.gradient_scale)};
-    float* p = parameters + range.begin;
-    const float* g = gradients + range.begin;
-    if (memory_.empty()) return plain_loop(range.size(), p, g, factors);
-    float* v = memory_[0].values.as<float>() + range.begin;
-    if (config_.nesterov) {
-      momentum_loop<true>(range.size(), p, g, v, factors);
-    } else {
-      momentum_loop<false>(range.size(), p, g, v, factors);
-    }
-  }
+  Sgd(const OptimizerConfig& config, std::vector<UpdateSpan> spans)
+      : Optimizer(config, std::move(spans),
+                  config.momentum > 0 ? std::vector<std::string_view>{"momentum"}
+                                      : std::vector<std::string_view>{}) {}
 
  private:
-  OptimizerConfig config_;
-  std::vector<OptimizerMemory> memory_;
+  void move(const Part& part, const UpdateStep& step) override {
+    Factors factors{static_cast<float>(part.rate), static_cast<float>(config().momentum),
+                    static_cast<float>(part.span.weight_decay), static_cast<float>(step.gradient_scale)};
+    if (config().momentum == 0) {
+      plain_loop(part.size, part.parameters, part.gradients, factors);
+      return;
+    }
+    auto* loop = config().nesterov ? momentum_loop<true> : momentum_loop<false>;
+    loop(part.size, part.parameters, part.gradients, slot(0, part), factors);
+  }
 };
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_sgd(const OptimizerConfig& config, size_t parameter_elements) {
-  return std::make_unique<Sgd>(config, parameter_elements);
+std::unique_ptr<Optimizer> make_sgd(const OptimizerConfig& config, std::vector<UpdateSpan> spans) {
+  return std::make_unique<Sgd>(config, std::move(spans));
 }
 
 }  // namespace trireme

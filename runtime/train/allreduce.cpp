@@ -19,30 +19,13 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-std::vector<UpdateRange> update_ranges(const ArenaLayout& layout) {
-  std::vector<UpdateRange> ranges;
-  for (size_t i = 0; i < layout.parameters.size(); ++i) {
-    const ArenaTensor& tensor = layout.parameters[i];
-    bool last = i + 1 == layout.parameters.size();
-    Range range{tensor.offset, last ? layout.parameter_elements : layout.parameters[i + 1].offset};
-    bool decay = tensor.shape.rank() > 1;
-    if (!ranges.empty() && ranges.back().weight_decay == decay) {
-      ranges.back().range.end = range.end;
-    } else {
-      ranges.push_back({range, decay});
-    }
-  }
-  return ranges;
-}
-
 AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator,
                                      std::unique_ptr<Optimizer> optimizer, const AllReduceOptions& options)
     : arenas_(arenas),
       communicator_(communicator),
       optimizer_(std::move(optimizer)),
       bucket_elements_(std::max<size_t>(options.bucket_bytes / sizeof(float), arena_alignment)),
-      clip_norm_(options.clip_norm),
-      ranges_(update_ranges(arenas.layout)) {
+      clip_norm_(options.clip_norm) {
   if (arenas.type != DType::float32) throw GraphError("allreduce: arenas of float32 are needed");
 }
 
@@ -97,10 +80,8 @@ double AllReduceStrategy::clip(StepReport& report) const {
 }
 
 void AllReduceStrategy::update(double gradient_scale) {
-  for (const UpdateRange& one : ranges_) {
-    optimizer_->update(one.range, arenas_.parameters.as<float>(), arenas_.gradients.as<float>(),
-                       {learning_rate_, step_, gradient_scale, one.weight_decay});
-  }
+  optimizer_->update({0, arenas_.layout.parameter_elements}, arenas_.parameters.as<float>(),
+                     arenas_.gradients.as<float>(), {learning_rate_, step_, gradient_scale});
 }
 
 void AllReduceStrategy::move_running_means() {

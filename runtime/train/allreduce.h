@@ -19,16 +19,6 @@ struct AllReduceOptions {
   double clip_norm = 0;  // 0: no clipping
 };
 
-// A part of the parameter arena that is updated under one rule.
-struct UpdateRange {
-  Range range;
-  bool weight_decay = true;
-};
-
-// The parameter arena cut by whether tensors decay (rank > 1), neighbours of one kind merged, padding
-// included.
-std::vector<UpdateRange> update_ranges(const ArenaLayout& layout);
-
 // 1. As ranges become ready they gather until a bucket of bucket_bytes is full; buckets lie at multiples of
 // their size,
 //    so that all ranks cut alike however their programs report.
@@ -64,7 +54,6 @@ class AllReduceStrategy : public Strategy {
   std::unique_ptr<Optimizer> optimizer_;
   size_t bucket_elements_;
   double clip_norm_;
-  std::vector<UpdateRange> ranges_;
   int64_t step_ = 0;
   double learning_rate_ = 0;
   size_t ready_ = 0;      // gradients [0, ready_) are final on this rank

@@ -9,9 +9,10 @@
 #include "data/sampler.h"
 #include "graph/op.h"
 #include "models/models.h"
-#include "optim/optimizer.h"
+#include "optim/groups.h"
 #include "train/programs.h"
 #include "train/session.h"
+#include "train/strategies.h"
 
 namespace trireme {
 namespace {
@@ -35,10 +36,17 @@ double flops_of(const Graph& graph) {
   return flops;
 }
 
-std::string parameter_lines(const ArenaLayout& layout) {
+// With the settings that each moves by, where they are none of the rule's own.
+std::string parameter_lines(const ArenaLayout& layout, const std::vector<UpdateSpan>& spans) {
   std::string text;
-  for (const ArenaTensor& tensor : layout.parameters) {
-    text += fmt::format("  {:<28} {:<22} {:>12}\n", tensor.name, tensor.shape.to_string(), tensor.size());
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const ArenaTensor& tensor = layout.parameters[i];
+    text += fmt::format("  {:<28} {:<22} {:>12}", tensor.name, tensor.shape.to_string(), tensor.size());
+    if (spans[i].weight_decay != 0) text += fmt::format("  weight decay {}", spans[i].weight_decay);
+    if (spans[i].learning_rate_factor != 1) {
+      text += fmt::format("  learning rate x {}", spans[i].learning_rate_factor);
+    }
+    text += '\n';
   }
   return text;
 }
@@ -58,7 +66,8 @@ std::string plan_report(const Config& config, int ranks) {
 
   auto per_sample = [batch](double flops) { return flops / static_cast<double>(batch); };
   auto bytes_of = [](size_t elements) { return human_bytes(static_cast<double>(elements * sizeof(float))); };
-  size_t slots = make_optimizer(config.optimizer, arena_alignment)->memory().size();
+  std::vector<UpdateSpan> spans = update_spans(parameter_tensors(layout), config.optimizer);
+  size_t slots = make_optimizer(config.optimizer, {{.range = {0, arena_alignment}}})->memory().size();
   double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
   double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
 
@@ -66,7 +75,7 @@ std::string plan_report(const Config& config, int ranks) {
                                  config.train.backend);
   text += to_string(program.graph);
   if (!text.ends_with('\n')) text += '\n';
-  text += "\nparameters, in arena order:\n" + parameter_lines(layout);
+  text += "\nparameters, in arena order:\n" + parameter_lines(layout, spans);
   text += "\n";
   text += fmt::format("data        {} samples of {}, {} classes\n", dataset.size(),
                       dataset.image_shape().to_string(), dataset.classes());

@@ -3,7 +3,6 @@
 #include <array>
 
 #include "base/error.h"
-#include "optim/optimizer.h"
 #include "train/allreduce.h"
 
 namespace trireme {
@@ -13,7 +12,8 @@ std::unique_ptr<Strategy> make_allreduce(const Config& config, Arenas& arenas, C
   AllReduceOptions options;
   options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
   options.clip_norm = config.train.gradient_clip_norm;
-  auto optimizer = make_optimizer(config.optimizer, arenas.layout.parameter_elements);
+  auto optimizer = make_optimizer(config.optimizer,
+                                  update_spans(parameter_tensors(arenas.layout), config.optimizer));
   return std::make_unique<AllReduceStrategy>(arenas, communicator, std::move(optimizer), options);
 }
 
@@ -34,6 +34,17 @@ std::unique_ptr<Strategy> make_strategy(const Config& config, Arenas& arenas, Co
   }
   throw ConfigError("{}: parallel.mode = \"{}\": no such strategy", config.where("parallel.mode"),
                     config.parallel.mode);
+}
+
+std::vector<ParameterTensor> parameter_tensors(const ArenaLayout& layout) {
+  std::vector<ParameterTensor> tensors;
+  for (size_t i = 0; i < layout.parameters.size(); ++i) {
+    const ArenaTensor& tensor = layout.parameters[i];
+    bool last = i + 1 == layout.parameters.size();
+    size_t end = last ? layout.parameter_elements : layout.parameters[i + 1].offset;
+    tensors.push_back({tensor.name, tensor.shape.rank(), {tensor.offset, end}});
+  }
+  return tensors;
 }
 
 std::vector<std::string_view> strategy_modes() {

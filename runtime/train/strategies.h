@@ -8,6 +8,7 @@
 #include "comm/communicator.h"
 #include "config/config.h"
 #include "exec/arenas.h"
+#include "optim/groups.h"
 #include "train/strategy.h"
 
 namespace trireme {
@@ -16,5 +17,8 @@ namespace trireme {
 // outlive it. Throws ConfigError naming the key when there is no such mode.
 std::unique_ptr<Strategy> make_strategy(const Config& config, Arenas& arenas, Communicator& communicator);
 std::vector<std::string_view> strategy_modes();
+
+// The parameter arena's tensors as parameter groups see them.
+std::vector<ParameterTensor> parameter_tensors(const ArenaLayout& layout);
 
 }  // namespace trireme

@@ -185,6 +185,22 @@ const std::vector<BadConfig> cases{
      "[model]\nkind = \"layers\"\n[[model.layer]]\nkind = \"convolution\"\nchannels = 2\nkernel = 3\npadding "
      "= 3\n",
      {"net.toml:7:1:", "must be less than kernel = 3"}},
+    // groups
+    {"group_without_parameters",
+     "[[optimizer.group]]\nweight_decay = 0\n",
+     {"net.toml:1:", "optimizer.group[0]: the key `parameters` is missing (list of texts)"}},
+    {"group_of_no_parameters", "[[optimizer.group]]\nparameters = []\n", {"net.toml:2:1:", "needs at least 1"}},
+    {"group_with_kind",
+     "[[optimizer.group]]\nparameters = [\"a\"]\nkind = \"sgd\"\n",
+     {"net.toml:3:1: unknown key `kind` in optimizer.group[0]",
+      "it takes parameters, learning_rate_factor, weight_decay"}},
+    {"group_is_no_list", "[optimizer.group]\nparameters = [\"a\"]\n", {"net.toml:1:", "[[optimizer.group]]"}},
+    {"half_negative_decay",
+     "[[optimizer.group]]\nparameters = [\"a\"]\nweight_decay = -0.5\n",
+     {"net.toml:2:1: optimizer.group[0]: weight_decay = -0.5", "-1 for what it is without the group"}},
+    {"discriminator_group_of_a_classifier",
+     "[[optimizer.discriminator.group]]\nparameters = [\"a\"]\n",
+     {"net.toml:1:", "[optimizer.discriminator] is not read by model.kind = \"mlp\""}},
     // rules between keys
     {"name_with_slash", "[run]\nname = \"a/b\"\n", {"net.toml:2:1:", "cannot name a directory"}},
     {"name_of_dots", "[run]\nname = \"..\"\n", {"net.toml:2:1:", "cannot name a directory"}},

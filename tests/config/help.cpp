@@ -62,6 +62,8 @@ TEST(Help, CoversEveryKey) {
     expect_covered(table, fmt::format("[{}]", table.name), help);
   LayerConfig layer;
   expect_covered(table_of(layer), "[[model.layer]]", help);
+  OptimizerGroupConfig group;
+  expect_covered(table_of(group), "[[optimizer.group]]", help);
 }
 
 TEST(Help, FitsAHundredColumns) {

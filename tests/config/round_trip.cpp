@@ -86,6 +86,12 @@ Config random_config(uint64_t number) {
   }
   config.run.name = "run" + std::to_string(number);
   for (OptimizerConfig* optimizer : {&config.optimizer, &config.discriminator_optimizer}) {
+    bool read = optimizer == &config.optimizer || config.model.kind == "gan";
+    for (uint32_t n = read ? draws.below(3) : 0; n > 0; --n) {
+      OptimizerGroupConfig& group = optimizer->group.emplace_back();
+      fill(table_of(group), draws);
+      if (group.weight_decay < 0) group.weight_decay = -1;  // what rules.cpp asks for
+    }
     if (optimizer->momentum == 0) optimizer->nesterov = false;
   }
   if (number % 2 == 0) {  // they exclude each other
@@ -155,6 +161,24 @@ TEST(RoundTrip, StridesAreResolved) {
   EXPECT_EQ(config.model.layer[0].stride, 1);
   EXPECT_EQ(config.model.layer[1].stride, 3);
   EXPECT_EQ(config.model.layer[2].stride, 2);
+}
+
+TEST(RoundTrip, GroupsAreReadInOrder) {
+  Config config = parse_config(
+      "[model]\nkind = \"gan\"\n[optimizer]\nkind = \"adam\"\n[[optimizer.group]]\nparameters = [\"a.*\", "
+      "\"b\"]\n"
+      "weight_decay = 0\n[[optimizer.group]]\nparameters = [\"*\"]\nlearning_rate_factor = 0.5\n"
+      "[[optimizer.discriminator.group]]\nparameters = [\"c\"]\n",
+      "x.toml", {"optimizer.group[1].weight_decay=0.25"});
+  ASSERT_EQ(config.optimizer.group.size(), 2u);
+  EXPECT_EQ(config.optimizer.group[0].parameters, (std::vector<std::string>{"a.*", "b"}));
+  EXPECT_EQ(config.optimizer.group[0].weight_decay, 0.0);
+  EXPECT_EQ(config.optimizer.group[0].learning_rate_factor, 1.0);
+  EXPECT_EQ(config.optimizer.group[0].place.text, "x.toml:6:1: optimizer.group[0]");
+  EXPECT_EQ(config.optimizer.group[1].weight_decay, 0.25);
+  EXPECT_EQ(config.optimizer.group[1].learning_rate_factor, 0.5);
+  ASSERT_EQ(config.discriminator_optimizer.group.size(), 1u);
+  EXPECT_EQ(config.discriminator_optimizer.group[0].weight_decay, -1.0);
 }
 
 TEST(RoundTrip, EveryKeyHasItsPlace) {

@@ -30,7 +30,7 @@ std::unique_ptr<Optimizer> plain_sgd(double weight_decay = 0) {
   OptimizerConfig config;
   config.momentum = 0;
   config.weight_decay = weight_decay;
-  return make_optimizer(config, 192);
+  return make_optimizer(config, update_spans(parameter_tensors(layout()), config));
 }
 
 void fill_gradients(Arenas& arenas, int rank) {
@@ -44,17 +44,15 @@ void fill_gradients(Arenas& arenas, int rank) {
   }
 }
 
-TEST(UpdateRanges, merge_neighbours_and_leave_out_vectors) {
-  std::vector<UpdateRange> ranges = update_ranges(layout());
-  ASSERT_EQ(ranges.size(), 3u);
-  EXPECT_EQ(ranges[0].range, (Range{0, 112}));
-  EXPECT_TRUE(ranges[0].weight_decay);
-  EXPECT_EQ(ranges[1].range, (Range{112, 128}));
-  EXPECT_FALSE(ranges[1].weight_decay);
-  EXPECT_EQ(ranges[2].range, (Range{128, 192}));
-  ArenaLayout matrices = layout();
-  matrices.parameters[1].shape = {2, 5};
-  EXPECT_EQ(update_ranges(matrices).size(), 1u);
+TEST(ParameterTensors, cover_the_arena_with_its_padding) {
+  std::vector<ParameterTensor> tensors = parameter_tensors(layout());
+  ASSERT_EQ(tensors.size(), 3u);
+  EXPECT_EQ(tensors[0].name, "b.weight");
+  EXPECT_EQ(tensors[0].range, (Range{0, 112}));
+  EXPECT_EQ(tensors[0].rank, 2u);
+  EXPECT_EQ(tensors[1].range, (Range{112, 128}));
+  EXPECT_EQ(tensors[1].rank, 1u);
+  EXPECT_EQ(tensors[2].range, (Range{128, 192}));
 }
 
 // Whatever the bucket's size and however ranges arrive, also differently on different ranks.

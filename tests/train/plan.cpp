@@ -26,6 +26,18 @@ TEST_F(Plan, tells_shapes_counts_and_bytes) {
   EXPECT_THAT(plan_report(c, 1), HasSubstr("exchange    0 B"));
 }
 
+TEST_F(Plan, tells_of_parameter_groups) {
+  Config c = config();
+  c.optimizer.weight_decay = 0.125;
+  c.optimizer.group = {{.parameters = {"linear1.*"}, .learning_rate_factor = 0.5}};
+  std::string text = plan_report(c, 1);
+  EXPECT_THAT(text, testing::ContainsRegex("linear1.weight .*1024  weight decay 0.125  learning rate x 0.5\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("linear1.bias .*16  learning rate x 0.5\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("linear2.weight .*64  weight decay 0.125\n"));
+  c.optimizer.group[0].parameters = {"linear9.*"};
+  expect_error(ExitCode::bad_config, {"linear9", "names no parameter"}, [&] { plan_report(c, 1); });
+}
+
 TEST_F(Plan, touches_nothing) {
   Config c = config();
   std::vector<std::string> before = folder_.names();
