@@ -9,8 +9,13 @@ namespace trireme {
 namespace {
 
 std::vector<Pass> forward_passes(const CompileOptions& options) {
-  if (!options.rewrite) return {};
-  return {{"sink_relu", sink_relu}, {"fuse_relu", fuse_relu}};
+  std::vector<Pass> passes;
+  if (options.rewrite) passes = {{"sink_relu", sink_relu}, {"fuse_relu", fuse_relu}};
+  if (options.precision != DType::float32) {
+    DType low = options.precision;
+    passes.push_back({"lower_precision", [low](Graph& graph) { lower_precision(graph, low); }});
+  }
+  return passes;
 }
 
 // Without a backward pass nothing sums statistics over ranks: they are results like any other.
@@ -26,6 +31,7 @@ void statistics_to_results(Graph& graph) {
 
 Program compile_training(Graph forward, const CompileOptions& options) {
   std::vector<Pass> passes = forward_passes(options);
+  if (options.precision == DType::float16) passes.push_back({"scale_loss_gradients", scale_loss_gradients});
   passes.push_back({"differentiate", differentiate});
   passes.push_back({"remove_dead_nodes", remove_dead_nodes});
   passes.push_back({"order_nodes", order_nodes});

@@ -28,6 +28,16 @@ void sink_relu(Graph& graph);
 // relu(op(x)) becomes op(x){relu=1} where op can do it and nobody else reads op(x).
 void fuse_relu(Graph& graph);
 
+// Mixed precision (Micikevicius et al., arXiv 1710.03740) on a forward graph: computes in `low` (bfloat16 or float16;
+// float32 changes nothing) where the op table's `precision` says that it is worth it or that an op follows what it is
+// given. Writes cast nodes, one for each value and type however often it is read, and gives activations their new types.
+// Parameters, states, statistics and the graph's results stay float32. Throws GraphError for another type.
+void lower_precision(Graph& graph, DType low);
+
+// Puts scale_gradient before every loss, so that all gradients behind it are multiplied by StepScalars::loss_scale.
+// Losses stay what they are. For float16, whose smallest normal number is 6e-5.
+void scale_loss_gradients(Graph& graph);
+
 // Reverse-mode differentiation (Griewank and Walther, "Evaluating derivatives", 2008, chapter 3) of the
 // graph's one loss: appends the backward nodes and gives every parameter a value of role gradient. Throws
 // GraphError when there is no loss, or a parameter does not influence it.

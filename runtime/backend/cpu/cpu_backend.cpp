@@ -12,8 +12,15 @@ namespace trireme {
 namespace cpu {
 namespace {
 
-const std::map<std::string_view, Binder>& binders() {
-  static const std::map<std::string_view, Binder> table = {
+// A binder, and whether it takes 16-bit activations. For those that do not, the op table's loop does.
+struct Row {
+  Row(Binder one, bool takes_halves = false) : binder(one), halves(takes_halves) {}  // NOLINT: {"op", bind_op}
+  Binder binder;
+  bool halves;
+};
+
+const std::map<std::string_view, Row>& binders() {
+  static const std::map<std::string_view, Row> table = {
       {"linear", bind_linear},
       {"linear_backward_data", bind_linear_backward_data},
       {"linear_backward_weights", bind_linear_backward_weights},
@@ -81,8 +88,8 @@ class CpuBackend : public Backend {
       }
     }
     try {
-      // Our kernels and the library's take float32; the op table's loops take all that the row takes.
-      Binder binder = is_half_type(kernel_type(graph, node)) ? bind_plain : found->second;
+      const Row& row = found->second;
+      Binder binder = is_half_type(kernel_type(graph, node)) && !row.halves ? bind_plain : row.binder;
       return binder({graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
     } catch (const dnnl::error& error) {
       throw DeviceError("{}: oneDNN cannot make {}: {}", node.origin, node.op, error.what());
