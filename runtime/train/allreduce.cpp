@@ -29,9 +29,8 @@ AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator,
   if (arenas.type != DType::float32) throw GraphError("allreduce: arenas of float32 are needed");
 }
 
-void AllReduceStrategy::begin_step(int64_t step, double learning_rate) {
-  step_ = step;
-  learning_rate_ = learning_rate;
+void AllReduceStrategy::begin_step(const StepSettings& settings) {
+  settings_ = settings;
   ready_ = 0;
   exchanged_ = 0;
   exchange_seconds_ = 0;
@@ -56,32 +55,26 @@ void AllReduceStrategy::exchange_until(size_t end) {
   exchanged_ = end;
 }
 
-StepReport AllReduceStrategy::finish_step() {
+StepReport AllReduceStrategy::finish_exchange() {
   if (ready_ != arenas_.layout.gradient_elements) {
-    throw GraphError("allreduce: step {} ended with gradients [0, {}) of {} ready", step_, ready_,
+    throw GraphError("allreduce: step {} ended with gradients [0, {}) of {} ready", settings_.step, ready_,
                      arenas_.layout.gradient_elements);
   }
   exchange_until(ready_);
-  StepReport report;
-  report.exchange_seconds = exchange_seconds_;
-  Clock::time_point start = Clock::now();
-  update(clip(report));
-  move_running_means();
-  report.update_seconds = seconds_since(start);
-  return report;
+  norm_ = 0;
+  if (clip_norm_ > 0 || settings_.measure_norm) {
+    const float* gradients = arenas_.gradients.as<float>();
+    norm_ =
+        std::sqrt(sum_of_squares({gradients, arenas_.layout.parameter_elements})) * settings_.gradient_scale;
+  }
+  return {exchange_seconds_, norm_};
 }
 
-// The factor for all gradients; notes the norm.
-double AllReduceStrategy::clip(StepReport& report) const {
-  if (clip_norm_ <= 0) return 1.0;
-  const float* gradients = arenas_.gradients.as<float>();
-  report.gradient_norm = std::sqrt(sum_of_squares({gradients, arenas_.layout.parameter_elements}));
-  return clip_factor(report.gradient_norm, clip_norm_);
-}
-
-void AllReduceStrategy::update(double gradient_scale) {
+void AllReduceStrategy::update() {
+  double scale = settings_.gradient_scale * clip_factor(norm_, clip_norm_);
   optimizer_->update({0, arenas_.layout.parameter_elements}, arenas_.parameters.as<float>(),
-                     arenas_.gradients.as<float>(), {learning_rate_, step_, gradient_scale});
+                     arenas_.gradients.as<float>(), {settings_.learning_rate, settings_.updates, scale});
+  move_running_means();
 }
 
 void AllReduceStrategy::move_running_means() {

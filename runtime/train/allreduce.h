@@ -27,7 +27,8 @@ struct AllReduceOptions {
 //    the sum is the gradient of the mean over the global batch, exactly also where local batches differ or
 //    are empty. The statistics behind the gradients ride in the last bucket. On the wire a ring would carry 2
 //    (p - 1) / p * 4 bytes a parameter and rank, which is the least possible.
-// 3. finish_step() sums the rest, clips by the global norm, updates every range, and moves running means.
+// 3. finish_exchange() sums the rest and takes the global norm.
+// 4. update() clips by it, updates every range, and moves running means.
 // A group of one exchanges nothing.
 class AllReduceStrategy : public Strategy {
  public:
@@ -36,17 +37,16 @@ class AllReduceStrategy : public Strategy {
                     const AllReduceOptions& options);
 
   std::string name() const override { return "allreduce"; }
-  void begin_step(int64_t step, double learning_rate) override;
+  void begin_step(const StepSettings& settings) override;
   // Throws CommError when a rank is lost, GraphError when ranges leave a gap.
   void range_ready(Range range) override;
   // The same; also when a part of the arena has never become ready.
-  StepReport finish_step() override;
+  StepReport finish_exchange() override;
+  void update() override;
   std::vector<StateSlot> state_slots() override;
 
  private:
   void exchange_until(size_t end);
-  double clip(StepReport& report) const;
-  void update(double gradient_scale);
   void move_running_means();
 
   Arenas& arenas_;
@@ -54,8 +54,8 @@ class AllReduceStrategy : public Strategy {
   std::unique_ptr<Optimizer> optimizer_;
   size_t bucket_elements_;
   double clip_norm_;
-  int64_t step_ = 0;
-  double learning_rate_ = 0;
+  StepSettings settings_;
+  double norm_ = 0;       // of the step's gradients, where it was taken
   size_t ready_ = 0;      // gradients [0, ready_) are final on this rank
   size_t exchanged_ = 0;  // [0, exchanged_) are summed over all ranks
   double exchange_seconds_ = 0;

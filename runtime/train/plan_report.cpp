@@ -8,8 +8,8 @@
 #include "data/dataset.h"
 #include "data/sampler.h"
 #include "graph/op.h"
-#include "models/models.h"
 #include "optim/groups.h"
+#include "train/micro_batches.h"
 #include "train/programs.h"
 #include "train/session.h"
 #include "train/strategies.h"
@@ -51,48 +51,79 @@ std::string parameter_lines(const ArenaLayout& layout, const std::vector<UpdateS
   return text;
 }
 
+std::string bytes_of(size_t elements) { return human_bytes(static_cast<double>(elements * sizeof(float))); }
+
+// A net's program for a piece of `batch` samples.
+struct NetPlan {
+  NetGraphs graphs;
+  int64_t batch;
+  Program program;
+};
+
+std::string program_lines(const NetPlan& plan) {
+  std::string text = to_string(plan.program.graph);
+  if (!text.ends_with('\n')) text += '\n';
+  const ArenaLayout& layout = plan.program.layout;
+  std::vector<UpdateSpan> spans = update_spans(parameter_tensors(layout), plan.graphs.optimizer);
+  return text + "\nparameters, in arena order:\n" + parameter_lines(layout, spans) + "\n";
+}
+
+std::string figure_lines(const NetPlan& plan, int ranks) {
+  const Program& program = plan.program;
+  const ArenaLayout& layout = program.layout;
+  auto per_sample = [&](const Graph& graph) { return flops_of(graph) / static_cast<double>(plan.batch); };
+  size_t slots = make_optimizer(plan.graphs.optimizer, {{.range = {0, arena_alignment}}})->memory().size();
+  double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
+  double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
+
+  std::string text;
+  text += fmt::format("parameters  {} ({})\n", layout.parameter_count(), bytes_of(layout.parameter_elements));
+  text += fmt::format("gradients   {} with {} statistics\n", bytes_of(layout.gradient_elements),
+                      layout.gradient_elements - layout.parameter_elements);
+  text += fmt::format("optimizer   {} in {} slot(s) of {}\n", bytes_of(slots * layout.parameter_elements),
+                      slots, plan.graphs.optimizer.kind);
+  text += fmt::format("activations {} planned, {} unplanned\n",
+                      human_bytes(static_cast<double>(program.plan.bytes)),
+                      human_bytes(static_cast<double>(program.plan.unplanned_bytes)));
+  text += fmt::format("FLOPs       {:.4g} a sample forward, {:.4g} forward and backward\n",
+                      per_sample(plan.graphs.training(plan.batch)), per_sample(program.graph));
+  text += fmt::format("exchange    {} reduced a step, {} sent by each rank (ring bound)\n",
+                      human_bytes(ranks > 1 ? exchanged : 0.0), human_bytes(on_wire));
+  return text;
+}
+
 }  // namespace
 
 std::string plan_report(const Config& config, int ranks) {
   ImageDataset dataset(config.data.train, 0);
   if (dataset.size() == 0) throw DataError("{}: holds no samples", dataset.path().string());
-  SampleShape sample = sample_shape(dataset);
   RunLength length = run_length(config, dataset.size());
   int64_t global_batch = std::min(config.data.batch, dataset.size());
-  auto batch = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
-  Program program = training_program(config, sample, batch);
-  const ArenaLayout& layout = program.layout;
-  Graph forward = build_model(config, sample, batch, GraphMode::training);
+  auto share = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
+  int64_t pieces = piece_count(share, config.train.micro_batches);
+  int64_t batch = piece_of(share, 0, pieces).count;
+  std::vector<NetPlan> plans;
+  for (NetGraphs& graphs : net_graphs(config, sample_shape(dataset))) {
+    Program program = compile_training(graphs.training(batch), compile_options(config));
+    plans.push_back({std::move(graphs), batch, std::move(program)});
+  }
 
-  auto per_sample = [batch](double flops) { return flops / static_cast<double>(batch); };
-  auto bytes_of = [](size_t elements) { return human_bytes(static_cast<double>(elements * sizeof(float))); };
-  std::vector<UpdateSpan> spans = update_spans(parameter_tensors(layout), config.optimizer);
-  size_t slots = make_optimizer(config.optimizer, {{.range = {0, arena_alignment}}})->memory().size();
-  double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
-  double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
-
-  std::string text = fmt::format("program of rank 0 of {} (local batch {}), backend {}:\n", ranks, batch,
-                                 config.train.backend);
-  text += to_string(program.graph);
-  if (!text.ends_with('\n')) text += '\n';
-  text += "\nparameters, in arena order:\n" + parameter_lines(layout, spans);
-  text += "\n";
+  std::string text;
+  for (const NetPlan& plan : plans) {
+    if (plans.size() > 1) text += plan.graphs.name + ": ";
+    text += fmt::format("program of rank 0 of {} (local batch {}{}), backend {}:\n", ranks, share,
+                        pieces > 1 ? fmt::format(" in {} pieces of up to {}", pieces, batch) : "",
+                        config.train.backend);
+    text += program_lines(plan);
+  }
   text += fmt::format("data        {} samples of {}, {} classes\n", dataset.size(),
                       dataset.image_shape().to_string(), dataset.classes());
   text += fmt::format("steps       {} an epoch (batch {} over all ranks), {} in all\n",
                       length.steps_per_epoch, config.data.batch, length.total_steps);
-  text += fmt::format("parameters  {} ({})\n", layout.parameter_count(), bytes_of(layout.parameter_elements));
-  text += fmt::format("gradients   {} with {} statistics\n", bytes_of(layout.gradient_elements),
-                      layout.gradient_elements - layout.parameter_elements);
-  text += fmt::format("optimizer   {} in {} slot(s) of {}\n", bytes_of(slots * layout.parameter_elements),
-                      slots, config.optimizer.kind);
-  text += fmt::format("activations {} planned, {} unplanned\n",
-                      human_bytes(static_cast<double>(program.plan.bytes)),
-                      human_bytes(static_cast<double>(program.plan.unplanned_bytes)));
-  text += fmt::format("FLOPs       {:.4g} a sample forward, {:.4g} forward and backward\n",
-                      per_sample(flops_of(forward)), per_sample(flops_of(program.graph)));
-  text += fmt::format("exchange    {} reduced a step, {} sent by each rank (ring bound)\n",
-                      human_bytes(ranks > 1 ? exchanged : 0.0), human_bytes(on_wire));
+  for (const NetPlan& plan : plans) {
+    if (plans.size() > 1) text += plan.graphs.name + ":\n";
+    text += figure_lines(plan, ranks);
+  }
   return text;
 }
 

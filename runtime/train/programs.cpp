@@ -5,34 +5,31 @@
 
 #include "base/error.h"
 #include "data/sampler.h"
-#include "exec/compile.h"
-#include "exec/initialize.h"
+#include "models/models.h"
+#include "train/micro_batches.h"
 
 namespace trireme {
 namespace {
+
+void add_pieces(std::set<int64_t>& sizes, int64_t count, int64_t micro_batches) {
+  int64_t pieces = piece_count(count, micro_batches);
+  for (int64_t i = 0; i < pieces; ++i) sizes.insert(piece_of(count, i, pieces).count);
+}
 
 void add_size(std::set<int64_t>& sizes, int64_t size) {
   if (size > 0) sizes.insert(size);
 }
 
-Program evaluation_program(const Config& config, const SampleShape& sample, int64_t batch,
-                           const ArenaLayout& layout) {
-  return compile_evaluation(build_model(config, sample, batch, GraphMode::evaluation), layout);
-}
-
 }  // namespace
 
-BatchSizes batch_sizes(const DataConfig& data, int64_t training_samples, int64_t validation_samples, int rank,
-                       int ranks) {
-  auto slice = [&](int64_t count) { return static_cast<int64_t>(slice_of(count, rank, ranks).size()); };
-  BatchSizes sizes;
-  if (training_samples >= data.batch) add_size(sizes.training, slice(data.batch));
-  add_size(sizes.training, slice(training_samples % data.batch));
-  int64_t own = slice(validation_samples);
-  if (own >= data.validation_batch) add_size(sizes.evaluation, data.validation_batch);
-  add_size(sizes.evaluation, own % data.validation_batch);
-  return sizes;
+std::vector<NetGraphs> net_graphs(const Config& config, const SampleShape& sample) {
+  auto graph = [config, sample](GraphMode mode) {
+    return [config, sample, mode](int64_t batch) { return build_model(config, sample, batch, mode); };
+  };
+  return {{"model", graph(GraphMode::training), graph(GraphMode::evaluation), config.optimizer}};
 }
+
+CompileOptions compile_options(const Config&) { return {}; }
 
 std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
   if (train.backend == "reference") return make_reference_backend();
@@ -40,33 +37,44 @@ std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
   throw ConfigError("train.backend = \"{}\": no such backend", train.backend);
 }
 
-Program training_program(const Config& config, const SampleShape& sample, int64_t batch) {
-  return compile_training(build_model(config, sample, batch, GraphMode::training));
+BatchSizes batch_sizes(const DataConfig& data, int64_t micro_batches, int64_t training_samples,
+                       int64_t validation_samples, int rank, int ranks) {
+  auto slice = [&](int64_t count) { return static_cast<int64_t>(slice_of(count, rank, ranks).size()); };
+  BatchSizes sizes;
+  if (training_samples >= data.batch) add_pieces(sizes.training, slice(data.batch), micro_batches);
+  add_pieces(sizes.training, slice(training_samples % data.batch), micro_batches);
+  int64_t own = slice(validation_samples);
+  if (own >= data.validation_batch) add_size(sizes.evaluation, data.validation_batch);
+  add_size(sizes.evaluation, own % data.validation_batch);
+  return sizes;
 }
 
-Programs::Programs(const Config& config, const SampleShape& sample, const BatchSizes& sizes, int threads)
-    : backend_(make_backend(config.train, threads)) {
-  // The layout is the same for all batch sizes, and a rank that never has a sample needs it too.
-  Program shape_of_all =
-      training_program(config, sample, sizes.training.empty() ? 1 : *sizes.training.rbegin());
-  arenas_ = std::make_unique<Arenas>(shape_of_all.layout);
-  initialize_arenas(shape_of_all.graph, static_cast<uint64_t>(config.run.seed), *arenas_);
-
-  std::map<int64_t, Program> training;
-  size_t bytes = 0;
+Programs::Programs(const NetGraphs& graphs, const BatchSizes& sizes, const CompileOptions& options)
+    : widest_(
+          compile_training(graphs.training(sizes.training.empty() ? 1 : *sizes.training.rbegin()), options)) {
   for (int64_t batch : sizes.training) {
-    bytes = std::max(
-        bytes, training.emplace(batch, training_program(config, sample, batch)).first->second.plan.bytes);
+    Program program = compile_training(graphs.training(batch), options);
+    workspace_bytes_ = std::max(workspace_bytes_, program.plan.bytes);
+    unbound_training_.emplace(batch, std::move(program));
   }
   for (int64_t batch : sizes.evaluation) {
-    Program program = evaluation_program(config, sample, batch, arenas_->layout);
-    bytes = std::max(bytes, program.plan.bytes);
+    Program program = compile_evaluation(graphs.evaluation(batch), layout(), options);
+    workspace_bytes_ = std::max(workspace_bytes_, program.plan.bytes);
     unbound_evaluation_.emplace(batch, std::move(program));
   }
-  workspace_ = Buffer(bytes);
-  for (auto& [batch, program] : training) {
-    training_.emplace(batch, std::make_unique<Executor>(std::move(program), *backend_, *arenas_, workspace_));
-  }
+}
+
+void Programs::bind(Backend& backend, Arenas& arenas, Buffer& workspace, const Arenas* frozen) {
+  backend_ = &backend;
+  arenas_ = &arenas;
+  workspace_ = &workspace;
+  frozen_ = frozen;
+  for (auto& [batch, program] : unbound_training_) training_.emplace(batch, bound(std::move(program)));
+  unbound_training_.clear();
+}
+
+std::unique_ptr<Executor> Programs::bound(Program program) {
+  return std::make_unique<Executor>(std::move(program), *backend_, *arenas_, *workspace_, frozen_);
 }
 
 Executor& Programs::training(int64_t batch) {
@@ -79,8 +87,7 @@ Executor& Programs::evaluation(int64_t batch) {
   if (auto found = unbound_evaluation_.find(batch); found != unbound_evaluation_.end()) {
     Program program = std::move(found->second);
     unbound_evaluation_.erase(found);
-    evaluation_.emplace(batch,
-                        std::make_unique<Executor>(std::move(program), *backend_, *arenas_, workspace_));
+    evaluation_.emplace(batch, bound(std::move(program)));
   }
   auto found = evaluation_.find(batch);
   if (found == evaluation_.end()) throw GraphError("no evaluation program for a local batch of {}", batch);

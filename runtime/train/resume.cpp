@@ -4,25 +4,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "train/tensor_views.h"
 
 namespace trireme {
 namespace {
-
-std::vector<NamedTensor> read_view(const std::vector<ArenaTensor>& tensors, const float* arena) {
-  std::vector<NamedTensor> view;
-  for (const ArenaTensor& tensor : tensors) {
-    view.push_back({tensor.name, tensor.shape, {arena + tensor.offset, tensor.size()}});
-  }
-  return view;
-}
-
-std::vector<MutableTensor> write_view(const std::vector<ArenaTensor>& tensors, float* arena) {
-  std::vector<MutableTensor> view;
-  for (const ArenaTensor& tensor : tensors) {
-    view.push_back({tensor.name, tensor.shape, {arena + tensor.offset, tensor.size()}});
-  }
-  return view;
-}
 
 // The parts of a position that travel, as plain numbers.
 struct PositionCard {
@@ -52,15 +37,14 @@ RunPosition position_of_card(const PositionCard& card) {
   return position;
 }
 
-void check_slots(const Checkpoint& checkpoint, const std::vector<StateSlot>& slots,
-                 const OptimizerConfig& optimizer) {
+void check_slots(const Checkpoint& checkpoint, Net& net) {
   std::vector<std::string> saved = checkpoint.slots();
-  for (const StateSlot& slot : slots) {
+  for (const StateSlot& slot : net.state_slots()) {
     if (std::find(saved.begin(), saved.end(), slot.name) != saved.end()) continue;
     throw CheckpointError(
         "{}: has no optimizer state '{}', which optimizer.kind = \"{}\" needs (it has: {}): keep the "
         "optimizer the run was started with, or begin anew with --fresh",
-        checkpoint.directory().string(), slot.name, optimizer.kind,
+        checkpoint.directory().string(), slot.name, net.optimizer().kind,
         saved.empty() ? "none" : fmt::format("{}", fmt::join(saved, ", ")));
   }
 }
@@ -83,16 +67,51 @@ void warn_of_changes(const Session& session, const CheckpointRun& run, Logger& l
   }
 }
 
+// The slots of one name make one group, whichever nets they belong to.
+OptimizerSlot& slot_named(const std::string& name, std::vector<OptimizerSlot>& slots) {
+  for (OptimizerSlot& slot : slots) {
+    if (slot.name == name) return slot;
+  }
+  return slots.emplace_back(OptimizerSlot{name, {}});
+}
+
+void append(std::vector<NamedTensor> tensors, std::vector<NamedTensor>& all) {
+  all.insert(all.end(), tensors.begin(), tensors.end());
+}
+
+void add_net(Net& net, CheckpointContent& content) {
+  const Arenas& arenas = net.arenas();
+  append(read_view(arenas.layout.parameters, arenas.parameters.as<float>()), content.parameters);
+  append(read_view(arenas.layout.states, arenas.state.as<float>()), content.states);
+  for (const StateSlot& slot : net.state_slots()) {
+    append(read_view(arenas.layout.parameters, slot.values.data()),
+           slot_named(slot.name, content.slots).tensors);
+  }
+}
+
+void load_net(const Checkpoint& checkpoint, Net& net) {
+  Arenas& arenas = net.arenas();
+  checkpoint.load_parameters(write_view(arenas.layout.parameters, arenas.parameters.as<float>()));
+  checkpoint.load_states(write_view(arenas.layout.states, arenas.state.as<float>()));
+  for (const StateSlot& slot : net.state_slots()) {
+    checkpoint.load_slot(slot.name, write_view(arenas.layout.parameters, slot.values.data()));
+  }
+}
+
+void broadcast_net(Communicator& communicator, Net& net) {
+  Arenas& arenas = net.arenas();
+  communicator.broadcast(arenas.parameters.data(), arenas.parameters.bytes(), 0);
+  communicator.broadcast(arenas.state.data(), arenas.state.bytes(), 0);
+  for (const StateSlot& slot : net.state_slots()) {
+    communicator.broadcast(slot.values.data(), slot.values.size_bytes(), 0);
+  }
+}
+
 }  // namespace
 
 CheckpointContent checkpoint_content(Session& session, const RunPosition& position) {
-  const Arenas& arenas = session.arenas();
   CheckpointContent content;
-  content.parameters = read_view(arenas.layout.parameters, arenas.parameters.as<float>());
-  content.states = read_view(arenas.layout.states, arenas.state.as<float>());
-  for (const StateSlot& slot : session.strategy->state_slots()) {
-    content.slots.push_back({slot.name, read_view(arenas.layout.parameters, slot.values.data())});
-  }
+  for (const auto& net : session.learner->nets()) add_net(*net, content);
   CheckpointRun& run = content.run;
   run.step = position.step;
   run.epoch = session.epoch_of(position.step);
@@ -111,27 +130,18 @@ CheckpointContent checkpoint_content(Session& session, const RunPosition& positi
 }
 
 RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint, Logger& log) {
-  Arenas& arenas = session.arenas();
-  std::vector<StateSlot> slots = session.strategy->state_slots();
+  Learner& learner = *session.learner;
   PositionCard card{};
   if (checkpoint) {
-    check_slots(*checkpoint, slots, session.config.optimizer);
-    checkpoint->load_parameters(write_view(arenas.layout.parameters, arenas.parameters.as<float>()));
-    checkpoint->load_states(write_view(arenas.layout.states, arenas.state.as<float>()));
-    for (const StateSlot& slot : slots) {
-      checkpoint->load_slot(slot.name, write_view(arenas.layout.parameters, slot.values.data()));
-    }
+    for (const auto& net : learner.nets()) check_slots(*checkpoint, *net);
+    for (const auto& net : learner.nets()) load_net(*checkpoint, *net);
     card = card_of(checkpoint->run());
     warn_of_changes(session, checkpoint->run(), log);
   }
   session.communicator.broadcast(&card, sizeof card, 0);
   if (card.step > 0) {
-    session.communicator.broadcast(arenas.parameters.data(), arenas.parameters.bytes(), 0);
-    session.communicator.broadcast(arenas.state.data(), arenas.state.bytes(), 0);
-    for (const StateSlot& slot : slots) {
-      session.communicator.broadcast(slot.values.data(), slot.values.size_bytes(), 0);
-    }
-    session.programs->parameters_changed();
+    for (const auto& net : learner.nets()) broadcast_net(session.communicator, *net);
+    learner.parameters_changed();
   }
   return position_of_card(card);
 }

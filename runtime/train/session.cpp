@@ -1,12 +1,10 @@
 #include "train/session.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "data/sampler.h"
-#include "train/strategies.h"
 
 namespace trireme {
 namespace {
@@ -40,11 +38,14 @@ void check_same_kind(const ImageDataset& training, const ImageDataset& validatio
   }
 }
 
-uint64_t fingerprint_of(const ArenaLayout& layout) {
+uint64_t fingerprint_of_layouts(const Learner& learner) {
   std::string text;
-  for (const auto* tensors : {&layout.parameters, &layout.states, &layout.statistics}) {
-    for (const ArenaTensor& tensor : *tensors) {
-      text += fmt::format("{} {} {}\n", tensor.name, tensor.shape.to_string(), tensor.offset);
+  for (const auto& net : learner.nets()) {
+    const ArenaLayout& layout = net->arenas().layout;
+    for (const auto* tensors : {&layout.parameters, &layout.states, &layout.statistics}) {
+      for (const ArenaTensor& tensor : *tensors) {
+        text += fmt::format("{} {} {}\n", tensor.name, tensor.shape.to_string(), tensor.offset);
+      }
     }
   }
   return fingerprint(text.data(), text.size());
@@ -83,30 +84,12 @@ Session::Session(const Config& session_config, Communicator& session_communicato
   require_agreement(communicator, "the configs", fingerprint(text.data(), text.size()));
   require_agreement(communicator, "the training data",
                     fingerprint(dataset_identity.data(), dataset_identity.size()));
-  programs = std::make_unique<Programs>(
-      config, sample_shape(training),
-      batch_sizes(config.data, training.size(), validation ? validation->size() : 0, communicator.rank(),
-                  communicator.size()),
-      threads);
-  strategy = make_strategy(config, arenas(), communicator);
-  require_agreement(communicator, "the arena layouts", fingerprint_of(arenas().layout));
-  require_agreement(communicator, "the starting parameters",
-                    fingerprint(arenas().parameters.data(), arenas().parameters.bytes()));
-}
-
-std::string Session::parameters_sha256() const {
-  Sha256 hash;
-  for (const ArenaTensor& tensor : arenas().layout.parameters) {
-    hash.update(bytes_of(arenas().parameters.as<float>() + tensor.offset, tensor.size() * sizeof(float)));
-  }
-  return hash.hex();
-}
-
-bool Session::parameters_are_finite() const {
-  for (float value : arenas().parameters.span<const float>()) {
-    if (!std::isfinite(value)) return false;
-  }
-  return true;
+  BatchSizes sizes =
+      batch_sizes(config.data, config.train.micro_batches, training.size(),
+                  validation ? validation->size() : 0, communicator.rank(), communicator.size());
+  learner = make_learner({config, sample_shape(training), sizes, length, threads, communicator});
+  require_agreement(communicator, "the arena layouts", fingerprint_of_layouts(*learner));
+  require_agreement(communicator, "the starting parameters", learner->parameters_fingerprint());
 }
 
 }  // namespace trireme

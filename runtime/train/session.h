@@ -10,9 +10,8 @@
 #include "data/dataset.h"
 #include "optim/schedule.h"
 #include "telemetry/log.h"
+#include "train/learner.h"
 #include "train/placement.h"
-#include "train/programs.h"
-#include "train/strategy.h"
 #include "train/train.h"
 
 namespace trireme {
@@ -27,8 +26,8 @@ struct RunPosition {
 
 class Session {
  public:
-  // Opens the data sets, compiles and binds the programs, makes the strategy, and checks that all ranks agree
-  // about config, layout and starting parameters. Collective. Throws like train().
+  // Opens the data sets, makes the learner, and checks that all ranks agree about config, layouts and starting
+  // parameters. Collective. Throws like train().
   Session(const Config& session_config, Communicator& session_communicator);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -38,10 +37,6 @@ class Session {
   }  // whole epochs after `step` steps
   // The epoch that step number `step` (from 1) belongs to, from 1.
   int64_t running_epoch(int64_t step) const { return (step > 0 ? step - 1 : 0) / length.steps_per_epoch + 1; }
-  // SHA-256 over the parameters' values in arena order, without the padding.
-  std::string parameters_sha256() const;
-  // Whether every parameter is a finite number.
-  bool parameters_are_finite() const;
 
   const Config& config;
   Communicator& communicator;
@@ -50,11 +45,8 @@ class Session {
   std::optional<ImageDataset> validation;
   RunLength length;
   int threads;  // of the backend, per rank
-  std::unique_ptr<Programs> programs;
-  std::unique_ptr<Strategy> strategy;
+  std::unique_ptr<Learner> learner;
   std::string dataset_identity;  // names the training data: a hash over its size, shape, classes, labels
-
-  Arenas& arenas() const { return programs->arenas(); }
 };
 
 // total and per-epoch steps of a run over `samples`.

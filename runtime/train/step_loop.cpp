@@ -1,10 +1,8 @@
 #include "train/step_loop.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "base/error.h"
 #include "checkpoint/writer.h"
@@ -39,15 +37,11 @@ class StepLoop {
         checkpoints_(checkpoints),
         metrics_(metrics),
         log_(log),
-        gradients_(session.arenas().gradients.as<float>()),
-        loss_(gradients_ + session.arenas().layout.statistic("loss").offset),
-        stop_votes_(gradients_ + session.arenas().layout.statistic("stop_votes").offset),
         progress_(log, progress_options()),
         loader_(Loader::training(session.training, session.config.data, loader_options())),
         saved_step_(position.step > 0 ? position.step : -1),
         saved_validation_(validation_step()),
-        seconds_before_(position.train_seconds),
-        range_ready_([this](Range range) { session_.strategy->range_ready(range); }) {}
+        seconds_before_(position.train_seconds) {}
 
   LoopEnd run() {
     begin_ = Clock::now();
@@ -124,7 +118,7 @@ class StepLoop {
   void save(bool must) {
     // A validation may have come after the checkpoint of this very step (a stop in the middle of it).
     if (position_.step == saved_step_ && saved_validation_ == validation_step()) return;
-    if (!session_.parameters_are_finite()) {
+    if (!session_.learner->parameters_are_finite()) {
       throw DivergenceError(
           "step {}: a parameter is no longer a finite number, so no checkpoint of it is written: lower "
           "optimizer.learning_rate or set train.gradient_clip_norm",
@@ -177,15 +171,13 @@ class StepLoop {
     Clock::time_point loaded = Clock::now();
     if (samples_here_ == 0) startup_seconds_ = seconds_since_process_start();
 
-    double rate = learning_rate_at(position_.step, session_.length, session_.config.optimizer.learning_rate,
-                                   session_.config.schedule);
-    session_.strategy->begin_step(position_.step, rate);
-    *stop_votes_ = options_.stop_requested && options_.stop_requested() ? 1.0f : 0.0f;
-    compute(*batch);
-    StepReport report = session_.strategy->finish_step();
-    session_.programs->parameters_changed();
-    stop_voted_ = *stop_votes_ > 0;
-    last_loss_ = static_cast<double>(*loss_);
+    StepRequest request;
+    request.step = position_.step;
+    request.stop_vote = options_.stop_requested && options_.stop_requested();
+    StepOutcome outcome = session_.learner->step(*batch, request);
+    check_finite(outcome);
+    stop_voted_ = outcome.stop_voted;
+    last_loss_ = outcome.loss;
 
     position_.step += 1;
     position_.samples += batch->global_count;
@@ -196,65 +188,46 @@ class StepLoop {
     interval_.samples += batch->global_count;
     interval_.seconds += seconds;
     interval_.data += seconds_between(start, loaded);
-    interval_.exchange += report.exchange_seconds;
-    check_finite(report);
-    tell(rate, report);
-  }
-
-  // This rank's share of the gradients, told to the strategy range by range.
-  void compute(const Batch& batch) {
-    if (batch.count == 0) {  // fewer samples than ranks: a share of zero, but a part in the exchange
-      float vote = *stop_votes_;
-      std::memset(gradients_, 0, session_.arenas().gradients.bytes());
-      *stop_votes_ = vote;
-      range_ready_({0, session_.arenas().layout.gradient_elements});
-      return;
-    }
-    StepScalars scalars;
-    scalars.seed = static_cast<uint64_t>(session_.config.run.seed);
-    scalars.step = position_.step;
-    scalars.first_sample = batch.first;
-    scalars.sample_weight = 1.0 / static_cast<double>(batch.global_count);
-    std::array<const void*, 2> inputs{batch.images, batch.labels};
-    session_.programs->training(batch.count).step(inputs, scalars, range_ready_);
+    interval_.exchange += outcome.exchange_seconds;
+    tell(outcome);
   }
 
   // Every rank has the same sums, so all come to the same verdict.
-  void check_finite(const StepReport& report) const {
-    if (std::isfinite(last_loss_) && std::isfinite(report.gradient_norm)) return;
+  void check_finite(const StepOutcome& outcome) const {
+    if (outcome.finite) return;
+    bool loss = !std::isfinite(outcome.loss);
     throw DivergenceError(
         "step {}: the {} is {}: training has diverged; lower optimizer.learning_rate, lengthen "
         "schedule.warmup_steps or set train.gradient_clip_norm, then start again (checkpoints from "
         "before are kept)",
-        position_.step, std::isfinite(last_loss_) ? "gradient's norm" : "loss",
-        std::isfinite(last_loss_) ? report.gradient_norm : last_loss_);
+        position_.step + 1, loss ? "loss" : "gradient's norm", loss ? outcome.loss : outcome.gradient_norm);
   }
 
-  void tell(double rate, const StepReport& report) {
+  void tell(const StepOutcome& outcome) {
     progress_.update(point());
-    if (options_.hooks.after_step) options_.hooks.after_step(record(rate, report));
+    if (options_.hooks.after_step) options_.hooks.after_step(record(outcome));
     if (at_epoch_end()) progress_.epoch_end(point());
     bool last = position_.step >= session_.length.total_steps;
     if (!last && position_.step % session_.config.train.log_every_steps != 0) return;
-    if (metrics_) metrics_->write(record(rate, report));
+    if (metrics_) metrics_->write(record(outcome));
     interval_ = {};
   }
 
-  TrainRecord record(double rate, const StepReport& report) const {
+  TrainRecord record(const StepOutcome& outcome) const {
     auto steps = static_cast<double>(interval_.steps);
     TrainRecord record;
     record.step = position_.step;
     record.epoch = point().epoch;
     record.samples = position_.samples;
     record.loss = last_loss_;
-    record.learning_rate = rate;
+    record.learning_rate = outcome.learning_rate;
     record.samples_per_second =
         interval_.seconds > 0 ? static_cast<double>(interval_.samples) / interval_.seconds : 0;
     record.data_seconds = interval_.data / steps;
     record.exchange_seconds = interval_.exchange / steps;
     record.compute_seconds = (interval_.seconds - interval_.data - interval_.exchange) / steps;
     record.checkpoint_seconds = interval_.checkpoint / steps;
-    if (session_.config.train.gradient_clip_norm > 0) record.gradient_norm = report.gradient_norm;
+    if (session_.config.train.gradient_clip_norm > 0) record.gradient_norm = outcome.gradient_norm;
     return record;
   }
 
@@ -264,15 +237,11 @@ class StepLoop {
   std::filesystem::path checkpoints_;
   MetricsWriter* metrics_;
   Logger& log_;
-  float* gradients_;
-  float* loss_;        // in the statistics behind the gradients
-  float* stop_votes_;  // there too
   Progress progress_;
   Loader loader_;
   int64_t saved_step_;
   int64_t saved_validation_;
   double seconds_before_;
-  Executor::RangeReady range_ready_;
 
   Clock::time_point begin_;
   Interval interval_;

@@ -8,18 +8,18 @@
 namespace trireme {
 namespace {
 
-std::unique_ptr<Strategy> make_allreduce(const Config& config, Arenas& arenas, Communicator& communicator) {
+std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerConfig& optimizer,
+                                         Arenas& arenas, Communicator& communicator) {
   AllReduceOptions options;
   options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
   options.clip_norm = config.train.gradient_clip_norm;
-  auto optimizer = make_optimizer(config.optimizer,
-                                  update_spans(parameter_tensors(arenas.layout), config.optimizer));
-  return std::make_unique<AllReduceStrategy>(arenas, communicator, std::move(optimizer), options);
+  auto rule = make_optimizer(optimizer, update_spans(parameter_tensors(arenas.layout), optimizer));
+  return std::make_unique<AllReduceStrategy>(arenas, communicator, std::move(rule), options);
 }
 
 struct Row {
   std::string_view mode;
-  std::unique_ptr<Strategy> (*make)(const Config&, Arenas&, Communicator&);
+  std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&);
 };
 
 constexpr std::array rows{
@@ -28,9 +28,10 @@ constexpr std::array rows{
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_strategy(const Config& config, Arenas& arenas, Communicator& communicator) {
+std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
+                                        Arenas& arenas, Communicator& communicator) {
   for (const Row& row : rows) {
-    if (row.mode == config.parallel.mode) return row.make(config, arenas, communicator);
+    if (row.mode == config.parallel.mode) return row.make(config, optimizer, arenas, communicator);
   }
   throw ConfigError("{}: parallel.mode = \"{}\": no such strategy", config.where("parallel.mode"),
                     config.parallel.mode);

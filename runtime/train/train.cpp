@@ -31,7 +31,7 @@ Summary summary_of(const Session& session, const RunPosition& position) {
   summary.epochs = session.epoch_of(position.step);
   summary.train_seconds = position.train_seconds;
   summary.validation = position.validation;
-  summary.parameters = static_cast<int64_t>(session.arenas().layout.parameter_count());
+  summary.parameters = session.learner->parameter_count();
   summary.ranks = session.communicator.size();
   summary.hosts = session.placement.hosts;
   return summary;
@@ -111,7 +111,7 @@ class Run {
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
              config_.train.backend);
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
-             config_.model.kind, s.arenas().layout.parameter_count(), s.training.size(), config_.data.train,
+             config_.model.kind, s.learner->parameter_count(), s.training.size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);
     if (checkpoint) {
       log.info("resuming from {} at step {} (epoch {}, {} steps into it)", checkpoint->directory().string(),
@@ -122,13 +122,11 @@ class Run {
 
   TrainResult finish(const LoopEnd& end, Logger& log) {
     // Ranks that drifted apart would make a hash that says nothing.
-    const Buffer& parameters = session_->arenas().parameters;
-    require_agreement(communicator_, "the trained parameters",
-                      fingerprint(parameters.data(), parameters.bytes()));
+    require_agreement(communicator_, "the trained parameters", session_->learner->parameters_fingerprint());
     TrainResult result;
     result.state = end.stopped ? Outcome::stopped : Outcome::finished;
     result.steps = position_.step;
-    result.parameters_sha256 = session_->parameters_sha256();
+    result.parameters_sha256 = session_->learner->parameters_sha256();
     result.validation = position_.validation;
     if (rank_zero()) {
       Summary summary = summary_of(*session_, position_);

@@ -33,6 +33,12 @@ std::unique_ptr<Optimizer> plain_sgd(double weight_decay = 0) {
   return make_optimizer(config, update_spans(parameter_tensors(layout()), config));
 }
 
+StepReport finish(Strategy& strategy) {
+  StepReport report = strategy.finish_exchange();
+  strategy.update();
+  return report;
+}
+
 void fill_gradients(Arenas& arenas, int rank) {
   for (const auto* tensors : {&arenas.layout.parameters, &arenas.layout.statistics}) {
     for (const ArenaTensor& tensor : *tensors) {
@@ -65,7 +71,7 @@ TEST(AllReduce, sums_over_ranks_in_buckets_of_any_size) {
         for (int64_t step = 0; step < 2; ++step) {
           std::fill_n(arenas.parameters.as<float>(), 192, 0.0f);
           fill_gradients(arenas, communicator.rank());
-          strategy.begin_step(step, 1.0);
+          strategy.begin_step({.step = step, .learning_rate = 1.0});
           if (communicator.rank() == 1) {
             strategy.range_ready({0, 224});
           } else {
@@ -74,7 +80,7 @@ TEST(AllReduce, sums_over_ranks_in_buckets_of_any_size) {
             strategy.range_ready({128, 192});
             strategy.range_ready({192, 224});
           }
-          strategy.finish_step();
+          finish(strategy);
           float factor = static_cast<float>(ranks * (ranks + 1)) / 2;
           for (size_t i : {0, 99, 112, 121, 128, 177}) {
             EXPECT_EQ(arenas.parameters.as<float>()[i], -factor * static_cast<float>(i + 1)) << i;
@@ -93,10 +99,36 @@ TEST(AllReduce, moves_running_means) {
     AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
     arenas.state.as<float>()[0] = 8;
     arenas.gradients.as<float>()[192] = communicator.rank() == 0 ? 3.0f : 1.0f;
-    strategy.begin_step(0, 0.1);
+    strategy.begin_step({.learning_rate = 0.1});
     strategy.range_ready({0, 224});
-    strategy.finish_step();
+    finish(strategy);
     EXPECT_EQ(arenas.state.as<float>()[0], 0.75f * 8 + 0.25f * 4);
+  });
+}
+
+// Between exchange and update nothing has moved, so a step can be left out.
+TEST(AllReduce, updates_only_when_told) {
+  run_ranks(2, [](Communicator& communicator) {
+    Arenas arenas(layout());
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    fill_gradients(arenas, communicator.rank());
+    strategy.begin_step({.learning_rate = 1.0});
+    strategy.range_ready({0, 224});
+    strategy.finish_exchange();
+    EXPECT_EQ(arenas.gradients.as<float>()[0], 3.0f);
+    EXPECT_EQ(arenas.parameters.as<float>()[0], 0.0f);
+    EXPECT_EQ(arenas.state.as<float>()[0], 0.0f);
+    fill_gradients(arenas, communicator.rank());
+    strategy.begin_step({.step = 1, .learning_rate = 1.0, .gradient_scale = 0.5, .measure_norm = true});
+    strategy.range_ready({0, 224});
+    StepReport report = finish(strategy);
+    EXPECT_EQ(arenas.parameters.as<float>()[0], -1.5f);
+    double squares = 0;
+    for (size_t i : {0, 112, 128}) {
+      size_t size = i == 0 ? 100 : i == 112 ? 10 : 50;
+      for (size_t k = i; k < i + size; ++k) squares += 2.25 * static_cast<double>((k + 1) * (k + 1));
+    }
+    EXPECT_NEAR(report.gradient_norm, std::sqrt(squares), 1e-3);
   });
 }
 
@@ -105,9 +137,9 @@ TEST(AllReduce, decays_matrices_only) {
     Arenas arenas(layout());
     std::fill_n(arenas.parameters.as<float>(), 192, 1.0f);
     AllReduceStrategy strategy(arenas, communicator, plain_sgd(0.5), {});
-    strategy.begin_step(0, 0.5);
+    strategy.begin_step({.learning_rate = 0.5});
     strategy.range_ready({0, 224});
-    strategy.finish_step();
+    finish(strategy);
     EXPECT_EQ(arenas.parameters.as<float>()[0], 0.75f);
     EXPECT_EQ(arenas.parameters.as<float>()[112], 1.0f);
     EXPECT_EQ(arenas.parameters.as<float>()[130], 0.75f);
@@ -122,9 +154,9 @@ TEST(AllReduce, clips_by_the_norm_of_the_whole_group) {
     arenas.gradients.as<float>()[0] = communicator.rank() == 0 ? 3.0f : 0.0f;
     arenas.gradients.as<float>()[150] = communicator.rank() == 1 ? 4.0f : 0.0f;
     arenas.gradients.as<float>()[208] = 1000;
-    strategy.begin_step(0, 1.0);
+    strategy.begin_step({.learning_rate = 1.0});
     strategy.range_ready({0, 224});
-    StepReport report = strategy.finish_step();
+    StepReport report = finish(strategy);
     EXPECT_DOUBLE_EQ(report.gradient_norm, 5.0);
     EXPECT_FLOAT_EQ(arenas.parameters.as<float>()[0], -0.6f);
     EXPECT_FLOAT_EQ(arenas.parameters.as<float>()[150], -0.8f);
@@ -135,12 +167,12 @@ TEST(AllReduce, refuses_gaps_and_missing_ranges) {
   run_ranks(1, [](Communicator& communicator) {
     Arenas arenas(layout());
     AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
-    strategy.begin_step(0, 1.0);
+    strategy.begin_step({.learning_rate = 1.0});
     strategy.range_ready({0, 112});
     test::expect_error(ExitCode::internal, {"[128, 192)", "[0, 112)"}, [&] {
       strategy.range_ready({128, 192});
     });
-    test::expect_error(ExitCode::internal, {"112"}, [&] { strategy.finish_step(); });
+    test::expect_error(ExitCode::internal, {"112"}, [&] { strategy.finish_exchange(); });
   });
 }
 
@@ -149,7 +181,7 @@ TEST(Strategies, by_name) {
     Arenas arenas(layout());
     Config config;
     config.optimizer.kind = "adamw";
-    auto strategy = make_strategy(config, arenas, communicator);
+    auto strategy = make_strategy(config, config.optimizer, arenas, communicator);
     EXPECT_EQ(strategy->name(), "allreduce");
     std::vector<StateSlot> slots = strategy->state_slots();
     ASSERT_EQ(slots.size(), 2u);
@@ -157,7 +189,7 @@ TEST(Strategies, by_name) {
     EXPECT_EQ(slots[1].values.size(), 192u);
     config.parallel.mode = "gossip";
     test::expect_error(ExitCode::bad_config, {"parallel.mode", "gossip"},
-                       [&] { make_strategy(config, arenas, communicator); });
+                       [&] { make_strategy(config, config.optimizer, arenas, communicator); });
   });
 }
 

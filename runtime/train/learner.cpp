@@ -1,0 +1,117 @@
+#include "train/learner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/hash.h"
+#include "train/placement.h"
+
+namespace trireme {
+namespace {
+
+// Not a number is larger than any.
+double larger_norm(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
+}  // namespace
+
+Learner::Learner(const LearnerSetting& setting)
+    : config_(setting.config),
+      sample_(setting.sample),
+      length_(setting.length),
+      backend_(make_backend(setting.config.train, setting.threads)) {}
+
+void Learner::bind_nets(std::span<const Arenas* const> frozen) {
+  size_t bytes = 0;
+  for (const auto& net : nets_) bytes = std::max(bytes, net->workspace_bytes());
+  workspace_ = Buffer(bytes);
+  for (size_t i = 0; i < nets_.size(); ++i) {
+    nets_[i]->bind(*backend_, workspace_, i < frozen.size() ? frozen[i] : nullptr);
+  }
+}
+
+StepScalars Learner::scalars_of(const Batch& batch, int64_t step) const {
+  StepScalars scalars;
+  scalars.seed = static_cast<uint64_t>(config_.run.seed);
+  scalars.step = step;
+  scalars.first_sample = batch.first;
+  scalars.sample_weight = 1.0 / static_cast<double>(batch.global_count);
+  return scalars;
+}
+
+StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
+  StepOutcome outcome;
+  for (const auto& net : nets_) {
+    StepSettings settings;
+    settings.step = settings.updates = request.step;
+    settings.learning_rate =
+        learning_rate_at(request.step, length_, net->optimizer().learning_rate, config_.schedule);
+    if (net == nets_.front()) outcome.learning_rate = settings.learning_rate;
+    net->begin_step(settings, request.stop_vote);
+  }
+  compute(batch, scalars_of(batch, request.step));
+  for (const auto& net : nets_) {
+    StepReport report = net->finish_exchange();
+    outcome.exchange_seconds += report.exchange_seconds;
+    outcome.gradient_norm = larger_norm(outcome.gradient_norm, report.gradient_norm);
+    outcome.finite = outcome.finite && std::isfinite(net->loss()) && std::isfinite(report.gradient_norm);
+  }
+  outcome.loss = nets_.front()->loss();
+  outcome.stop_voted = nets_.front()->stop_voted();
+  if (!outcome.finite) return outcome;
+  for (const auto& net : nets_) net->update();
+  parameters_changed();
+  return outcome;
+}
+
+void Learner::restart() {
+  for (const auto& net : nets_) net->restart();
+  parameters_changed();
+}
+
+void Learner::swap_averages() {
+  bool changed = false;
+  for (const auto& net : nets_) changed = net->swap_average() || changed;
+  if (changed) parameters_changed();
+}
+
+std::string Learner::parameters_sha256() const {
+  Sha256 hash;
+  for (const auto& net : nets_) {
+    const Arenas& arenas = net->arenas();
+    for (const ArenaTensor& tensor : arenas.layout.parameters) {
+      const float* values = arenas.parameters.as<float>() + tensor.offset;
+      hash.update({reinterpret_cast<const std::byte*>(values), tensor.size() * sizeof(float)});
+    }
+  }
+  return hash.hex();
+}
+
+uint64_t Learner::parameters_fingerprint() const {
+  std::vector<uint64_t> of_nets;
+  for (const auto& net : nets_) {
+    const Buffer& parameters = net->arenas().parameters;
+    of_nets.push_back(fingerprint(parameters.data(), parameters.bytes()));
+  }
+  return fingerprint(of_nets.data(), of_nets.size() * sizeof(uint64_t));
+}
+
+bool Learner::parameters_are_finite() const {
+  for (const auto& net : nets_) {
+    for (float value : net->arenas().parameters.span<const float>()) {
+      if (!std::isfinite(value)) return false;
+    }
+  }
+  return true;
+}
+
+int64_t Learner::parameter_count() const {
+  int64_t count = 0;
+  for (const auto& net : nets_) count += static_cast<int64_t>(net->arenas().layout.parameter_count());
+  return count;
+}
+
+std::unique_ptr<Learner> make_learner(const LearnerSetting& setting) {
+  return make_supervised_learner(setting);
+}
+
+}  // namespace trireme

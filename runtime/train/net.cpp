@@ -1,0 +1,116 @@
+#include "train/net.h"
+
+#include <cstring>
+
+#include "exec/initialize.h"
+#include "train/strategies.h"
+
+namespace trireme {
+
+Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator)
+    : name_(graphs.name),
+      optimizer_(graphs.optimizer),
+      seed_(static_cast<uint64_t>(config.run.seed)),
+      programs_(graphs, sizes, compile_options(config)),
+      arenas_(std::make_unique<Arenas>(programs_.layout())),
+      strategy_(make_strategy(config, optimizer_, *arenas_, communicator)),
+      range_ready_([this](Range range) { ready(range); }) {
+  if (config.train.micro_batches > 1) accumulated_ = Buffer(arenas_->gradients.bytes());
+  float* gradients = arenas_->gradients.as<float>();
+  const Graph& graph = programs_.graph();
+  for (ValueId result : graph.results) {
+    const Value& value = graph.value(result);
+    if (value.role == Role::statistic)
+      losses_.push_back(gradients + arenas_->layout.statistic(value.name).offset);
+  }
+  stop_votes_ = gradients + arenas_->layout.statistic("stop_votes").offset;
+  initialize_arenas(graph, seed_, *arenas_);
+  if (optimizer_.ema_decay > 0) average_.emplace(*arenas_, optimizer_.ema_decay);
+}
+
+void Net::bind(Backend& backend, Buffer& workspace, const Arenas* frozen) {
+  programs_.bind(backend, *arenas_, workspace, frozen);
+}
+
+void Net::restart() {
+  initialize_arenas(programs_.graph(), seed_, *arenas_);
+  for (StateSlot& slot : strategy_->state_slots())
+    std::memset(slot.values.data(), 0, slot.values.size_bytes());
+  if (average_) average_->restart(*arenas_);
+}
+
+std::vector<StateSlot> Net::state_slots() {
+  std::vector<StateSlot> slots = strategy_->state_slots();
+  if (average_) slots.push_back({average_slot, average_->values()});
+  return slots;
+}
+
+void Net::begin_step(const StepSettings& settings, bool votes_to_stop) {
+  updates_ = settings.updates;
+  strategy_->begin_step(settings);
+  *stop_votes_ = votes_to_stop ? 1.0f : 0.0f;
+}
+
+Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece, const StepScalars& scalars) {
+  Executor& executor = programs_.training(piece.count);
+  if (piece.ends) {
+    adds_accumulated_ = !piece.starts;
+    executor.step(inputs, scalars, range_ready_);
+  } else {
+    executor.step(inputs, scalars);
+    accumulate(piece);
+  }
+  return executor;
+}
+
+void Net::accumulate(const MicroBatch& piece) {
+  const float* gradients = arenas_->gradients.as<float>();
+  float* sums = accumulated_.as<float>();
+  size_t size = arenas_->layout.gradient_elements;
+  if (piece.starts) {
+    std::memcpy(sums, gradients, size * sizeof(float));
+    sums[stop_votes_ - gradients] = 0;  // no program writes the vote: it is counted with the last piece
+  } else {
+    for (size_t i = 0; i < size; ++i) sums[i] += gradients[i];
+    sums[stop_votes_ - gradients] = 0;
+  }
+}
+
+void Net::ready(Range range) {
+  if (adds_accumulated_) {
+    float* gradients = arenas_->gradients.as<float>();
+    const float* sums = accumulated_.as<float>();
+    for (size_t i = range.begin; i < range.end; ++i) gradients[i] = sums[i] + gradients[i];
+  }
+  strategy_->range_ready(range);
+}
+
+void Net::no_share() {
+  float vote = *stop_votes_;
+  std::memset(arenas_->gradients.data(), 0, arenas_->gradients.bytes());
+  *stop_votes_ = vote;
+  strategy_->range_ready({0, arenas_->layout.gradient_elements});
+}
+
+void Net::update() {
+  strategy_->update();
+  if (average_) average_->follow(*arenas_, updates_ + 1);
+}
+
+bool Net::swap_average() {
+  if (average_) average_->swap(*arenas_);
+  return average_.has_value();
+}
+
+double Net::loss() const {
+  double sum = 0;
+  for (const float* loss : losses_) sum += static_cast<double>(*loss);
+  return sum;
+}
+
+double scalar_result(const Executor& executor, size_t index) {
+  ValueId id = executor.program().graph.results.at(index);
+  return *static_cast<const float*>(executor.address(id));
+}
+
+}  // namespace trireme

@@ -1,0 +1,88 @@
+// One net of a run: its programs, the arenas that they work on, and the strategy by which ranks share what it
+// learns. A classifier is one net, a GAN two.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "exec/arenas.h"
+#include "exec/executor.h"
+#include "train/average.h"
+#include "train/micro_batches.h"
+#include "train/programs.h"
+#include "train/strategy.h"
+
+namespace trireme {
+
+class Net {
+ public:
+  // Compiles all programs and fills the arenas by config.run.seed. Throws ConfigError (the model does not fit
+  // the samples). `config` and `communicator` outlive the net.
+  Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator);
+  Net(const Net&) = delete;
+  Net& operator=(const Net&) = delete;
+
+  size_t workspace_bytes() const { return programs_.workspace_bytes(); }
+  // Before the first step. `workspace` may be shared by nets of one thread; `frozen` holds the parameters of
+  // the net that this one's graphs see as frozen.
+  void bind(Backend& backend, Buffer& workspace, const Arenas* frozen = nullptr);
+
+  const std::string& name() const { return name_; }
+  const OptimizerConfig& optimizer() const { return optimizer_; }
+  Arenas& arenas() { return *arenas_; }
+  const Arenas& arenas() const { return *arenas_; }
+  // What a checkpoint must hold beside parameters and states.
+  std::vector<StateSlot> state_slots();
+  // Back to how the run began: parameters and states drawn anew, slots zero.
+  void restart();
+
+  // A step: begin_step; run() for each piece of this rank's share of the batch, or no_share();
+  // finish_exchange; then update(), unless the step is to be left out.
+  void begin_step(const StepSettings& settings, bool votes_to_stop);
+  // Gradients and statistics of one piece. Those of several are summed; with the last piece ranges become
+  // ready one by one, so that exchange overlaps with it. Returns the program, whose results stay valid until
+  // anything else runs in the workspace.
+  Executor& run(std::span<const void* const> inputs, const MicroBatch& piece, const StepScalars& scalars);
+  // Fewer samples than ranks: a share of zero, but a part in the exchange.
+  void no_share();
+  StepReport finish_exchange() { return strategy_->finish_exchange(); }
+  void update();
+
+  // After finish_exchange. The sum of the graph's losses, over the global batch.
+  double loss() const;
+  bool stop_voted() const { return *stop_votes_ > 0; }
+
+  // Parameters and their moving average change places, where there is one; until the next swap no step may be
+  // done. True when something has changed.
+  bool swap_average();
+
+  Executor& evaluation(int64_t batch) { return programs_.evaluation(batch); }
+
+ private:
+  void accumulate(const MicroBatch& piece);
+  void ready(Range range);
+
+  std::string name_;
+  OptimizerConfig optimizer_;
+  uint64_t seed_;
+  Programs programs_;
+  std::unique_ptr<Arenas> arenas_;
+  std::unique_ptr<Strategy> strategy_;
+  std::optional<ParameterAverage> average_;
+  Buffer accumulated_;  // sums over pieces so far, like the gradient arena; empty without micro-batches
+  bool adds_accumulated_ = false;
+  int64_t updates_ = 0;               // done before the step that runs
+  std::vector<const float*> losses_;  // in the statistics behind the gradients
+  float* stop_votes_;                 // there too
+  Executor::RangeReady range_ready_;
+};
+
+// A scalar result of a program after its step, by its place among graph.results.
+double scalar_result(const Executor& executor, size_t index);
+
+}  // namespace trireme

@@ -1,0 +1,56 @@
+// One net that learns targets from what data sets give: classification, regression, language models.
+#include <array>
+
+#include "train/learner.h"
+
+namespace trireme {
+namespace {
+
+class SupervisedLearner : public Learner {
+ public:
+  explicit SupervisedLearner(const LearnerSetting& setting) : Learner(setting) {
+    NetGraphs graphs = net_graphs(config_, sample_).front();
+    nets_.push_back(std::make_unique<Net>(config_, graphs, setting.sizes, setting.communicator));
+    bind_nets({});
+  }
+
+  void evaluate(const Batch& batch, ValidationSums& sums) override {
+    Executor& executor = nets_.front()->evaluation(batch.count);
+    StepScalars scalars = scalars_of(batch, 0);
+    scalars.sample_weight = 1;  // sums, not means
+    std::array<const void*, 2> inputs{batch.images, batch.labels};
+    executor.step(inputs, scalars);
+    sums[0] += scalar_result(executor, 0);
+    sums[1] += scalar_result(executor, 1);
+  }
+
+  ValidationRecord validation_record(const ValidationSums& sums, double samples) const override {
+    ValidationRecord record;
+    record.loss = sums[0] / samples;
+    record.accuracy = sums[1] / samples;
+    return record;
+  }
+
+ private:
+  void compute(const Batch& batch, const StepScalars& scalars) override {
+    Net& net = *nets_.front();
+    if (batch.count == 0) net.no_share();
+    int64_t pieces = piece_count(batch.count, config_.train.micro_batches);
+    int64_t image = sample_.height * sample_.width * sample_.channels;
+    for (int64_t i = 0; i < pieces; ++i) {
+      MicroBatch piece = piece_of(batch.count, i, pieces);
+      StepScalars own = scalars;
+      own.first_sample += piece.first;
+      std::array<const void*, 2> inputs{batch.images + piece.first * image, batch.labels + piece.first};
+      net.run(inputs, piece, own);
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Learner> make_supervised_learner(const LearnerSetting& setting) {
+  return std::make_unique<SupervisedLearner>(setting);
+}
+
+}  // namespace trireme
