@@ -91,6 +91,7 @@ struct OpSample {
   std::vector<size_t> positive = {};  // inputs to be drawn away from zero (variances)
   std::vector<size_t> positions =
       {};  // inputs that are uint8 positions in a pooling window (max_pool's argmax)
+  std::vector<size_t> targets = {};  // inputs in [0, 1] by which the op is not differentiated (of a loss)
 };
 
 // Types of max_inputs inputs (absent ones are nullopt) and complete attributes -> types of the outputs, whose

@@ -32,12 +32,16 @@ std::vector<TensorType> batch_norm_shape(InputTypes inputs, const Attributes& at
   const TensorType& x = normalised_input(inputs, 0, "x[N, ..., C]");
   expect_channels(inputs, 1, "gamma[C]", x);
   expect_channels(inputs, 2, "beta[C]", x);
-  expect_channels(inputs, 3, "running_mean[C]", x);
-  expect_channels(inputs, 4, "running_var[C]", x);
+  bool running = inputs[3] || inputs[4];
+  if (running) {  // both or none
+    expect_channels(inputs, 3, "running_mean[C]", x);
+    expect_channels(inputs, 4, "running_var[C]", x);
+  }
   real_within(attributes, "epsilon", 0.0, 1.0);
   real_within(attributes, "momentum", 0.0, 1.0 + 1e-12);
   flag(attributes, "relu");
   TensorType channel = {wide(x.dtype), {x.shape.back()}};
+  if (!running) return {x, channel, channel};
   return {x, channel, channel, channel, channel};
 }
 
@@ -62,7 +66,7 @@ void batch_norm_reference(const KernelCall& call) {
   const auto* beta = call.input<Wide<T>>(2);
   T* y = call.output<T>(0);
   double epsilon = call.node.attributes.real("epsilon");
-  bool relu = flag(call.node.attributes, "relu");
+  bool relu = flag(call.node.attributes, "relu"), running = call.has_input(3);
   double share = static_cast<double>(call.input_shape(0)[0]) * call.scalars.sample_weight;
   auto count = static_cast<double>(rows);
   for (int64_t c = 0; c < channels; ++c) {
@@ -77,9 +81,11 @@ void batch_norm_reference(const KernelCall& call) {
     auto saved_inv_std = static_cast<Wide<T>>(1.0 / std::sqrt(squares / count + epsilon));
     call.output<Wide<T>>(1)[c] = saved_mean;
     call.output<Wide<T>>(2)[c] = saved_inv_std;
-    call.output<Wide<T>>(3)[c] = static_cast<Wide<T>>(mean * share);
-    // Unbiased; one element alone has no variance to speak of, so 0 stands for it.
-    call.output<Wide<T>>(4)[c] = static_cast<Wide<T>>(rows > 1 ? squares / (count - 1) * share : 0.0);
+    if (running) {
+      call.output<Wide<T>>(3)[c] = static_cast<Wide<T>>(mean * share);
+      // Unbiased; one element alone has no variance to speak of, so 0 stands for it.
+      call.output<Wide<T>>(4)[c] = static_cast<Wide<T>>(rows > 1 ? squares / (count - 1) * share : 0.0);
+    }
     for (int64_t r = 0; r < rows; ++r) {
       auto value = normalised<Wide<T>>(x[r * channels + c], gamma[c], beta[c], saved_mean, saved_inv_std);
       y[r * channels + c] = relu && !(value > 0) ? T{0} : static_cast<T>(value);
@@ -183,10 +189,11 @@ Op batch_norm_op() {
       "y = gamma (x - mean) / sqrt(variance + epsilon) + beta by the batch's mean and biased variance over "
       "all axes "
       "but the last; batch_mean and batch_variance (unbiased) are this rank's share of a mean over samples, "
-      "and move the running ones";
+      "and move the running ones; without running ones there are no such outputs";
   op.inputs = {"x[N, ..., C]", "gamma[C]", "beta[C]", "running_mean[C]", "running_var[C]"};
   op.outputs = {"y[N, ..., C]", "saved_mean[C]", "saved_inv_std[C]", "batch_mean[C]", "batch_variance[C]"};
-  op.required_inputs = op.max_inputs = 5;
+  op.required_inputs = 3;
+  op.max_inputs = 5;
   op.attributes = {epsilon_attribute(),
                    {"momentum", 0.1, "weight of the batch's statistics in the running ones"},
                    relu_attribute()};
@@ -208,6 +215,7 @@ Op batch_norm_op() {
       {.inputs = {{2, 3, 3, 17}, {17}, {17}, {17}, {17}},
        .attributes = {{"relu", int64_t{1}}},
        .positive = {4}},
+      {.inputs = {{4, 2, 3, 5}, {5}, {5}, {}, {}}, .attributes = {{"relu", int64_t{1}}}, .absent = {3, 4}},
   };
   return op;
 }

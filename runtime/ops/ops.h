@@ -63,5 +63,28 @@ Op softmax_cross_entropy_op();
 Op softmax_cross_entropy_backward_op();
 // top1_correct.cpp
 Op top1_correct_op();
+// lstm.cpp
+Op lstm_op();
+Op lstm_backward_op();
+// rnn.cpp
+Op rnn_op();
+Op rnn_backward_op();
+// group_norm.cpp
+Op group_norm_op();
+Op group_norm_backward_op();
+// leaky_relu.cpp
+Op leaky_relu_op();
+Op leaky_relu_backward_op();
+// transposed_convolution.cpp
+Op transposed_convolution_op();
+Op bias_backward_op();
+// unflatten.cpp
+Op unflatten_op();
+// mean_squared_error.cpp
+Op mean_squared_error_op();
+Op mean_squared_error_backward_op();
+// binary_cross_entropy.cpp
+Op binary_cross_entropy_op();
+Op binary_cross_entropy_backward_op();
 
 }  // namespace trireme

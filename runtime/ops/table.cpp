@@ -45,6 +45,21 @@ const std::vector<Op>& op_table() {
       softmax_cross_entropy_op(),
       softmax_cross_entropy_backward_op(),
       top1_correct_op(),
+      lstm_op(),
+      lstm_backward_op(),
+      rnn_op(),
+      rnn_backward_op(),
+      group_norm_op(),
+      group_norm_backward_op(),
+      leaky_relu_op(),
+      leaky_relu_backward_op(),
+      transposed_convolution_op(),
+      bias_backward_op(),
+      unflatten_op(),
+      mean_squared_error_op(),
+      mean_squared_error_backward_op(),
+      binary_cross_entropy_op(),
+      binary_cross_entropy_backward_op(),
   };
   return table;
 }

@@ -34,6 +34,7 @@ ArenaLayout lay_out_arenas(const Graph& graph) {
   layout.gradient_elements = layout.parameter_elements;
   for (const Node& node : graph.nodes) {
     for (const StatisticOutput& statistic : find_op(node.op).statistic_outputs) {
+      if (statistic.output >= node.outputs.size()) continue;  // batch_norm without running statistics
       const Value& value = graph.value(node.outputs[statistic.output]);
       size_t offset = append(layout.statistics, layout.gradient_elements, value);
       if (value.of == no_id) continue;

@@ -38,9 +38,10 @@ void lower_precision(Graph& graph, DType low);
 // Losses stay what they are. For float16, whose smallest normal number is 6e-5.
 void scale_loss_gradients(Graph& graph);
 
-// Reverse-mode differentiation (Griewank and Walther, "Evaluating derivatives", 2008, chapter 3) of the
-// graph's one loss: appends the backward nodes and gives every parameter a value of role gradient. Throws
-// GraphError when there is no loss, or a parameter does not influence it.
+// Reverse-mode differentiation (Griewank and Walther, "Evaluating derivatives", 2008, chapter 3) of the sum of the
+// graph's losses: appends the backward nodes and gives every parameter a value of role gradient. Frozen values get
+// none, but gradients flow through the nodes that read them. Throws GraphError when there is no loss, or a parameter
+// influences none.
 void differentiate(Graph& graph);
 
 // Removes nodes that no result, gradient or statistic needs.

@@ -194,6 +194,9 @@ class GraphRun {
         if (contains(sample.positive, i)) {
           for (double& value : values) value = 1 + value / 2;
         }
+        if (contains(sample.targets, i)) {
+          for (double& value : values) value = 0.5 + value / 2;
+        }
         const Op& op = find_op(sample_graph.graph.nodes[0].op);
         if (contains(op.half_inputs, i)) round_to(rounded, values);
         write_floating(type.dtype, addresses_[at(id)], values);

@@ -69,13 +69,58 @@ TEST(Differentiate, NamesAParameterWithoutInfluence) {
   EXPECT_NE(message_of(differentiate, net.graph).find("lonely"), std::string::npos);
 }
 
-TEST(Differentiate, RefusesAGraphWithoutLossAndOneWithTwo) {
+TEST(Differentiate, RefusesAGraphWithoutLoss) {
   Net net;
-  ValueId y = net.writer.add_one("linear", {net.x, net.parameter("w", {6, 3}), no_id});
+  net.writer.add_one("linear", {net.x, net.parameter("w", {6, 3}), no_id});
   EXPECT_NE(message_of(differentiate, net.graph).find("no loss"), std::string::npos);
-  net.loss(y);
-  net.loss(y);
-  EXPECT_NE(message_of(differentiate, net.graph).find("one loss"), std::string::npos);
+}
+
+TEST(Differentiate, SumsWhatSeveralLossesSend) {
+  Net net;
+  ValueId w = net.parameter("w", {6, 1});
+  ValueId real = net.writer.add_one("linear", {net.x, w, no_id});
+  ValueId fake =
+      net.writer.add_one("linear", {net.graph.add_input("fakes", {DType::float32, {4, 6}}), w, no_id});
+  net.writer.set_origin("loss_real");
+  ValueId first = net.writer.add_one("binary_cross_entropy", {real});
+  net.writer.set_origin("loss_fake");
+  ValueId second = net.writer.add_one("binary_cross_entropy", {fake}, {{"target", 0.0}});
+  net.graph.results = {first, second};
+  differentiate(net.graph);
+  remove_dead_nodes(net.graph);
+  order_nodes(net.graph);
+  verify(net.graph);
+  EXPECT_EQ(count(net.graph, "add"), 1u);
+  EXPECT_EQ(count(net.graph, "binary_cross_entropy_backward"), 2u);
+  ArenaLayout layout = lay_out_arenas(net.graph);
+  EXPECT_NE(layout.statistic("loss_real.binary_cross_entropy").offset,
+            layout.statistic("loss_fake.binary_cross_entropy").offset);
+}
+
+TEST(Differentiate, PassesThroughWhatReadsFrozenValuesAndGivesThemNothing) {
+  Net net;
+  ValueId mine = net.writer.add_one("linear", {net.x, net.parameter("mine", {6, 5}), no_id});
+  ValueId w = net.graph.add_value("theirs", {DType::float32, {5, 3}}, Role::frozen);
+  ValueId b = net.graph.add_value("their_bias", {DType::float32, {3}}, Role::frozen);
+  net.loss(net.writer.add_one("linear", {mine, w, b}));
+  differentiate(net.graph);
+  remove_dead_nodes(net.graph);
+  order_nodes(net.graph);
+  verify(net.graph);
+  EXPECT_EQ(count_elements(net.graph, Role::gradient), 30);
+  EXPECT_EQ(count(net.graph, "linear_backward_data"), 1u);
+  EXPECT_EQ(count(net.graph, "linear_backward_weights"), 1u);
+  EXPECT_EQ(lay_out_arenas(net.graph).parameter_count(), 30u);
+}
+
+TEST(Differentiate, LeavesOutALossThatNoParameterInfluences) {
+  Net net;
+  ValueId w = net.graph.add_value("theirs", {DType::float32, {6, 3}}, Role::frozen);
+  net.loss(net.writer.add_one("linear", {net.x, w, no_id}));
+  net.writer.set_origin("second");
+  net.loss(net.writer.add_one("linear", {net.x, net.parameter("w", {6, 3}), no_id}));
+  differentiate(net.graph);
+  EXPECT_EQ(count(net.graph, "softmax_cross_entropy_backward"), 1u);
 }
 
 TEST(OrderNodes, LaysArenasOutInTheOrderOfReadiness) {

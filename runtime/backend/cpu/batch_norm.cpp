@@ -74,9 +74,10 @@ Kernel bind_batch_norm(const Binding& b) {
   Extents e = extents_of(b.input_shape(0));
   auto sums = std::make_shared<Sums>(e);
   auto affine = std::make_shared<Affine>(e.channels);
+  bool running = b.has_output(3);
   return [=, k = &b.kernels, threads = b.threads, x = b.input(0), gamma = b.input(1), beta = b.input(2),
-          y = b.output(0), saved_mean = b.output(1), saved_inv_std = b.output(2), batch_mean = b.output(3),
-          batch_variance = b.output(4), epsilon = b.real("epsilon"), relu = b.integer("relu") != 0,
+          y = b.output(0), saved_mean = b.output(1), saved_inv_std = b.output(2),
+          batch_mean = running ? b.output(3) : nullptr, batch_variance = running ? b.output(4) : nullptr, epsilon = b.real("epsilon"), relu = b.integer("relu") != 0,
           samples = b.input_shape(0)[0]](const StepScalars& scalars) {
     const float* shift = read(x);  // the first row: close to the mean, so that squares do not cancel
     for_row_parts(threads, e, [&](int64_t i, int64_t row, int64_t rows) {
@@ -92,6 +93,7 @@ Kernel bind_batch_norm(const Binding& b) {
       double mean = shift[c] + shifted;
       write(saved_mean)[c] = static_cast<float>(mean);
       write(saved_inv_std)[c] = static_cast<float>(1.0 / std::sqrt(variance + epsilon));
+      if (!running) continue;
       write(batch_mean)[c] = static_cast<float>(mean * share);
       write(batch_variance)[c] = static_cast<float>((e.rows > 1 ? variance * n / (n - 1) : variance) * share);
     }

@@ -61,6 +61,21 @@ const std::map<std::string_view, Row>& binders() {
       {"softmax_cross_entropy", bind_plain},
       {"softmax_cross_entropy_backward", bind_plain},
       {"top1_correct", bind_plain},
+      {"lstm", bind_plain},
+      {"lstm_backward", bind_plain},
+      {"rnn", bind_plain},
+      {"rnn_backward", bind_plain},
+      {"group_norm", bind_plain},
+      {"group_norm_backward", bind_plain},
+      {"leaky_relu", bind_plain},
+      {"leaky_relu_backward", bind_plain},
+      {"transposed_convolution", bind_plain},
+      {"bias_backward", bind_plain},
+      {"unflatten", bind_plain},
+      {"mean_squared_error", bind_plain},
+      {"mean_squared_error_backward", bind_plain},
+      {"binary_cross_entropy", bind_plain},
+      {"binary_cross_entropy_backward", bind_plain},
   };
   return table;
 }
