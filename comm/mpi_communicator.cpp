@@ -24,6 +24,8 @@ MPI_Datatype mpi_type(DType type) {
       return MPI_INT64_T;
     case DType::uint8:
       return MPI_UINT8_T;
+    case DType::uint16:
+      return MPI_UINT16_T;
     case DType::bfloat16:
     case DType::float16:
       break;  // MPI has no such sums

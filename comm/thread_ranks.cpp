@@ -139,6 +139,8 @@ void with_type(DType type, F&& body) {
       return body(int64_t{});
     case DType::uint8:
       return body(uint8_t{});
+    case DType::uint16:
+      return body(uint16_t{});
     case DType::bfloat16:
     case DType::float16:
       throw CommError("there are no reductions of {}; sum in float32", name_of(type));

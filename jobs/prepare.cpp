@@ -1,6 +1,5 @@
 // trireme-prepare: raw files to HDF5 data sets.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cstdio>
@@ -21,11 +20,13 @@ CommandSpec command_spec() {
       .config_reference = help_prepare_config(),
       .options = {{"--force", "", "Make every output anew, also where it is up to date."}},
       .description =
-          "Each [[prepare.dataset]] of CONFIG.toml names the raw files and the HDF5 file to write: /images "
-          "(N, H, W, C, "
-          "uint8) and /labels (N), checksummed, with each channel's mean and standard deviation (of pixel / "
-          "255) and "
-          "the classes' names as attributes of /images.\n"
+          "Each [[prepare.dataset]] of CONFIG.toml names raw files and the HDF5 file to write, checksummed. "
+          "kind says "
+          "what they are: idx (the MNIST family), text, csv, or images (PNG and JPEG in a folder for each "
+          "class). Images "
+          "become /images (N, H, W, C, uint8) and /labels, text becomes /tokens, tables become /features and "
+          "/targets; "
+          "class names, vocabulary, means and standard deviations are attributes.\n"
           "An output is written aside and renamed when it is whole. One that was made from the same files "
           "(by their "
           "SHA-256) is left alone, so running this again costs next to nothing.",
@@ -34,7 +35,7 @@ CommandSpec command_spec() {
   };
 }
 
-int prepare(int argc, char** argv) {
+int body(int argc, char** argv) {
   CommandLine line = parse_command_line(command_spec(), argc, argv);
   if (!line.answer.empty()) {
     std::fputs(line.answer.c_str(), stdout);
@@ -43,12 +44,14 @@ int prepare(int argc, char** argv) {
   PrepareConfig config = load_prepare_config(line.config, line.overrides);
   for (const PrepareDatasetConfig& dataset : config.dataset) {
     auto start = std::chrono::steady_clock::now();
-    PrepareResult result = prepare_idx(dataset, line.has("--force"));
+    std::vector<PreparedFile> made = prepare(dataset, line.has("--force"));
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("{}: {} images of {}, {} classes, mean {:.4f}, std {:.4f}; {} ({:.2f} s)\n", dataset.output,
-               result.images, fmt::join(result.image_shape, " x "), result.classes,
-               fmt::join(result.mean, " "), fmt::join(result.standard_deviation, " "),
-               result.up_to_date ? "is up to date" : "written", seconds);
+    for (const PreparedFile& file : made) {
+      for (const std::string& warning : file.warnings)
+        fmt::print(stderr, "trireme-prepare: warning: {}\n", warning);
+      fmt::print("{}: {}; {} ({:.2f} s)\n", file.path.string(), file.summary,
+                 file.up_to_date ? "is up to date" : "written", seconds);
+    }
     std::fflush(stdout);
   }
   return 0;
@@ -56,4 +59,4 @@ int prepare(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return trireme::run_main("trireme-prepare", argc, argv, prepare); }
+int main(int argc, char** argv) { return trireme::run_main("trireme-prepare", argc, argv, body); }

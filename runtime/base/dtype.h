@@ -9,7 +9,7 @@
 
 namespace trireme {
 
-enum class DType : uint8_t { float32, float64, int32, int64, uint8, bfloat16, float16 };
+enum class DType : uint8_t { float32, float64, int32, int64, uint8, bfloat16, float16, uint16 };
 
 constexpr size_t size_of(DType type) {
   switch (type) {
@@ -19,7 +19,8 @@ constexpr size_t size_of(DType type) {
     case DType::int64: return 8;
     case DType::uint8: return 1;
     case DType::bfloat16:
-    case DType::float16: return 2;
+    case DType::float16:
+    case DType::uint16: return 2;
   }
   return 0;
 }
@@ -33,6 +34,7 @@ constexpr std::string_view name_of(DType type) {
     case DType::uint8: return "uint8";
     case DType::bfloat16: return "bfloat16";
     case DType::float16: return "float16";
+    case DType::uint16: return "uint16";
   }
   return "?";
 }
@@ -49,6 +51,8 @@ template <>
 constexpr DType dtype_of<int64_t>() { return DType::int64; }
 template <>
 constexpr DType dtype_of<uint8_t>() { return DType::uint8; }
+template <>
+constexpr DType dtype_of<uint16_t>() { return DType::uint16; }
 template <>
 constexpr DType dtype_of<BFloat16>() { return DType::bfloat16; }
 template <>

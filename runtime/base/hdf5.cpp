@@ -113,6 +113,8 @@ hid_t native_type(DType type) {
       return H5T_NATIVE_INT64;
     case DType::uint8:
       return H5T_NATIVE_UINT8;
+    case DType::uint16:
+      return H5T_NATIVE_UINT16;
     case DType::bfloat16:
     case DType::float16:
       break;  // never in a file of ours

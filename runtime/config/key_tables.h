@@ -18,5 +18,9 @@ KeyTable schedule_table(ScheduleConfig& c);
 KeyTable parallel_table(ParallelConfig& c);
 KeyTable checkpoint_table(CheckpointConfig& c);
 KeyTable comm_table(CommConfig& c);
+struct PrepareConfig;
+struct PrepareDatasetConfig;
+KeyTable prepare_table(PrepareConfig& c);
+KeyTable prepare_dataset_table(PrepareDatasetConfig& c);
 
 }  // namespace trireme

@@ -12,7 +12,10 @@ TRIREME_PACKAGES_BUILD=(
 )
 # The data that the example configs train on.
 # shellcheck disable=SC2034
-TRIREME_PACKAGES_DATA=(dataset-fashion-mnist bible-kjv)
+TRIREME_PACKAGES_DATA=(dataset-fashion-mnist)
+# The text that the language configs train on (scripts/fetch_bible.sh).
+# shellcheck disable=SC2034
+TRIREME_PACKAGES_TEXT=(bible-kjv)
 # To build the tests and benches.
 # shellcheck disable=SC2034
 TRIREME_PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev)

@@ -120,6 +120,9 @@ inline std::vector<double> read_values(const TensorType& type, const void* memor
       case DType::uint8:
         values[i] = static_cast<const uint8_t*>(memory)[i];
         break;
+      case DType::uint16:
+        values[i] = static_cast<const uint16_t*>(memory)[i];
+        break;
       case DType::bfloat16:
         values[i] = static_cast<double>(static_cast<const BFloat16*>(memory)[i]);
         break;
