@@ -118,7 +118,7 @@ TEST(Hdf5Faults, WrongUse) {
   h5::write_attribute(dataset, "a", std::vector<std::string>{"one", "two"});
   expect_error(ExitCode::bad_data, {"attribute 'a'", "one text"},
                [&] { h5::read_string_attribute(dataset, "a"); });
-  h5::Handle odd(H5Dcreate2(file, "odd", H5T_NATIVE_UINT16, h5::Handle(H5Screate(H5S_SCALAR), "space"),
+  h5::Handle odd(H5Dcreate2(file, "odd", H5T_NATIVE_INT16, h5::Handle(H5Screate(H5S_SCALAR), "space"),
                             H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                  "odd");
   expect_error(ExitCode::bad_data, {":/odd", "element type"}, [&] { h5::dtype_of(odd); });

@@ -15,7 +15,7 @@ TEST(ShippedConfigs, ParseAndSurviveADump) {
   for (const auto& entry : std::filesystem::directory_iterator(TRIREME_SOURCE_DIR "/configs")) {
     if (entry.path().extension() != ".toml") continue;
     SCOPED_TRACE(entry.path().string());
-    if (read_file(entry.path()).find("[prepare]") != std::string::npos) {
+    if (read_file(entry.path()).find("[[prepare.dataset]]") != std::string::npos) {
       EXPECT_NO_THROW(load_prepare_config(entry.path().string()));
       continue;
     }
