@@ -141,7 +141,7 @@ Graph discriminator_training(const Config& config, const SampleShape& sample, in
   NetWriter net(graph, GraphMode::training);
   net.at("discriminator.images");
   // The loader gives pixels in [0, 1]; tanh has made the fakes in [-1, 1].
-  images = net.apply("scale", {images}, {{"factor", 2.0}, {"shift", -1.0}});
+  images = net.apply("affine", {images}, {{"factor", 2.0}, {"shift", -1.0}});
   // Of real images alone (Salimans et al., arXiv 1606.03498, section 3.4).
   double real = 1.0 - config.train.label_smoothing;
   ValueId loss_real = verdict_loss(net, discriminate(net, images, pyramid), real, "loss_real");

@@ -78,6 +78,8 @@ Op leaky_relu_backward_op();
 // transposed_convolution.cpp
 Op transposed_convolution_op();
 Op bias_backward_op();
+// affine.cpp
+Op affine_op();
 // unflatten.cpp
 Op unflatten_op();
 // mean_squared_error.cpp

@@ -55,6 +55,7 @@ const std::vector<Op>& op_table() {
       leaky_relu_backward_op(),
       transposed_convolution_op(),
       bias_backward_op(),
+      affine_op(),
       unflatten_op(),
       mean_squared_error_op(),
       mean_squared_error_backward_op(),

@@ -184,6 +184,7 @@ TEST(Table, WrongRankIsRefused) {
                                           "cast",
                                           "scale_gradient",
                                           "scale_gradient_backward",
+                                          "affine",
                                           "leaky_relu",
                                           "group_norm",
                                           "bias_backward",
@@ -235,6 +236,7 @@ TEST(Table, UnknownAndMistypedAttributesAreRefused) {
       bool integer = std::holds_alternative<int64_t>(rule.default_value);
       mistyped.set(rule.name, integer ? Attribute(1.0) : Attribute(int64_t{1}));
       expect_refused(op, s, s.inputs, mistyped, rule.name + " of the wrong type");
+      if (op.name == "affine") continue;  // takes any numbers
       Attributes negative = sample.attributes;
       negative.set(rule.name, integer ? Attribute(int64_t{-1}) : Attribute(-0.5));
       expect_refused(op, s, s.inputs, negative, "a negative " + rule.name);

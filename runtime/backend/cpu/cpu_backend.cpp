@@ -71,6 +71,7 @@ const std::map<std::string_view, Row>& binders() {
       {"leaky_relu_backward", bind_plain},
       {"transposed_convolution", bind_plain},
       {"bias_backward", bind_plain},
+      {"affine", bind_plain},
       {"unflatten", bind_plain},
       {"mean_squared_error", bind_plain},
       {"mean_squared_error_backward", bind_plain},
