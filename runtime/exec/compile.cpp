@@ -35,6 +35,10 @@ Program compile_training(Graph forward, const CompileOptions& options) {
   passes.push_back({"differentiate", differentiate});
   passes.push_back({"remove_dead_nodes", remove_dead_nodes});
   passes.push_back({"order_nodes", order_nodes});
+  if (options.recompute != Recompute::none) {  // behind the order, which it keeps
+    passes.push_back({"recompute", [&](Graph& graph) { recompute(graph, options.recompute); }});
+    passes.push_back({"remove_dead_nodes", remove_dead_nodes});
+  }
   Program program;
   program.graph = std::move(forward);
   run_passes(program.graph, passes, options.after_pass);

@@ -36,6 +36,7 @@ ArenaLayout lay_out_arenas(const Graph& graph) {
     for (const StatisticOutput& statistic : find_op(node.op).statistic_outputs) {
       if (statistic.output >= node.outputs.size()) continue;  // batch_norm without running statistics
       const Value& value = graph.value(node.outputs[statistic.output]);
+      if (value.role != Role::statistic) continue;  // of a clone that the recompute pass made
       size_t offset = append(layout.statistics, layout.gradient_elements, value);
       if (value.of == no_id) continue;
       const ArenaTensor& state = layout.state(graph.value(value.of).name);

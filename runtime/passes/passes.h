@@ -1,6 +1,7 @@
 // The passes over a graph, one file each. A pass sees the graph and the op table, never TOML, MPI or CUDA.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,22 @@ void remove_dead_nodes(Graph& graph);
 // A topological order that follows the nodes' own order, except that nodes which finish a gradient go first,
 // so that exchange can start and activations die early.
 void order_nodes(Graph& graph);
+
+// What the backward pass makes again in place of keeping it.
+enum class Recompute : uint8_t {
+  none,
+  layer,  // all but what leaves a layer (Node::layer)
+  sqrt,   // all but what leaves a segment of layers; sqrt(n) segments of about equal bytes for n layers
+};
+
+// Trades memory for time (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174) in an
+// ordered training graph. Nodes with a layer, up to the last loss, are cut into segments. Of a segment, the values
+// that other segments or the loss read, results, and outputs beside the first that are small are kept; what else the
+// backward nodes read is made again by clones of its nodes, right before the first that reads it, and nothing more
+// than that. The last segment keeps all, since its backward follows at once. The order of gradients, and so the
+// arenas' layout, is that of the graph without recompute, and so are all bits: a clone has its node's attributes,
+// hence the same kernel and the same draws. n layers of equal size keep n, or about 2 sqrt(n), times what one holds.
+void recompute(Graph& graph, Recompute policy);
 
 // Lays out the arenas for an ordered training graph; see graph/arena_layout.h.
 ArenaLayout lay_out_arenas(const Graph& graph);
