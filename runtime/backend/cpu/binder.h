@@ -36,6 +36,12 @@ struct Binding {
 inline const float* read(void* const* slot) { return static_cast<const float*>(*slot); }
 inline float* write(void* const* slot) { return static_cast<float*>(*slot); }
 
+// The kernels' name of a floating type of 16 or 32 bits.
+inline ElementType element_type(DType type) {
+  if (type == DType::bfloat16) return ElementType::bfloat16;
+  return type == DType::float16 ? ElementType::float16 : ElementType::float32;
+}
+
 using Binder = Kernel (*)(const Binding&);
 
 // oneDNN
@@ -55,6 +61,16 @@ Kernel bind_max_pool_backward(const Binding&);
 Kernel bind_batch_norm(const Binding&);
 Kernel bind_batch_norm_inference(const Binding&);
 Kernel bind_batch_norm_backward(const Binding&);
+Kernel bind_embedding(const Binding&);
+Kernel bind_embedding_backward(const Binding&);
+Kernel bind_layer_norm(const Binding&);
+Kernel bind_layer_norm_backward(const Binding&);
+Kernel bind_gelu(const Binding&);
+Kernel bind_gelu_backward(const Binding&);
+Kernel bind_attention(const Binding&);
+Kernel bind_attention_backward(const Binding&);
+Kernel bind_softmax_cross_entropy(const Binding&);
+Kernel bind_softmax_cross_entropy_backward(const Binding&);
 // the op table's plain loop
 Kernel bind_plain(const Binding&);
 

@@ -1,6 +1,8 @@
 // Sharing a loop out among the rank's threads.
 #pragma once
 
+#include <omp.h>
+
 #include <cstdint>
 
 namespace trireme::cpu {
@@ -16,6 +18,9 @@ void for_each_index(int threads, int64_t count, const Body& body) {
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t i = 0; i < count; ++i) body(i);
 }
+
+// Number of the calling thread within for_each_index's `threads`, to find scratch of its own.
+inline int this_thread() { return omp_get_thread_num(); }
 
 // Cuts [0, count) into parts of `part` elements (the last may be shorter) and calls body(begin, end).
 template <class Body>

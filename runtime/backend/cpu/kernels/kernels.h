@@ -1,10 +1,12 @@
-// Our own CPU kernels, float32. Every .cpp beside this file is compiled once per instruction set (namespaces
+// Our own CPU kernels, float32 where no ElementType is given. Every .cpp beside this file is compiled once per instruction set (namespaces
 // avx512, avx2, plain; see backend.cmake); `best_kernels` picks the set at run time. A kernel is serial: it works
 // on the part of the data that it is given, and the binder shares parts out among threads. Nothing here allocates.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "backend/cpu/kernels/attention_task.h"
 
 namespace trireme::cpu {
 
@@ -25,6 +27,11 @@ struct MaxPoolBackwardTask {
   int64_t height, width, channels;
   int64_t out_height, out_width;
   int64_t kernel, stride, padding;
+};
+
+// Of a row of logits: the largest, the sum of exp(z - largest), the sum of z - largest.
+struct SoftmaxRow {
+  float largest, exponentials, differences;
 };
 
 struct KernelSet {
@@ -49,6 +56,22 @@ struct KernelSet {
   // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as there.
   void (*dropout)(const float* x, float* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
                   uint32_t key1, uint32_t step, uint32_t layer, float rate);
+  // GELU by erf or by tanh (ops/gelu.cpp) of `count` elements of `type`.
+  void (*gelu)(ElementType type, const void* x, void* y, int64_t count, bool by_tanh);
+  void (*gelu_backward)(ElementType type, const void* dy, const void* x, void* dx, int64_t count, bool by_tanh);
+  // Layer norm of rows of `channels`; mean and inv_std of each row.
+  void (*layer_norm)(const float* x, int64_t rows, int64_t channels, const float* gamma, const float* beta,
+                     float epsilon, float* y, float* mean, float* inv_std);
+  // dgamma and dbeta are sums over these rows alone.
+  void (*layer_norm_backward)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* gamma,
+                              const float* mean, const float* inv_std, float* dx, float* dgamma, float* dbeta);
+  // p = softmax(z) of rows of `classes`.
+  void (*softmax)(const float* z, int64_t rows, int64_t classes, float* p, SoftmaxRow* results);
+  // y = x * scale + shift
+  void (*scale_and_shift)(const float* x, int64_t count, float scale, float shift, float* y);
+  // One head of one sample.
+  void (*attention)(const AttentionTask&);
+  void (*attention_backward)(const AttentionBackwardTask&);
 };
 
 // The kernels of the widest instruction set that this processor has.

@@ -17,6 +17,14 @@ const KernelSet kernel_set = {
     norm_backward_sums,
     norm_backward_apply,
     dropout,
+    gelu,
+    gelu_backward,
+    layer_norm,
+    layer_norm_backward,
+    softmax,
+    scale_and_shift,
+    attention,
+    attention_backward,
 };
 
 }  // namespace TRIREME_KERNEL_SPACE

@@ -1,0 +1,106 @@
+// Attention by our own kernels, a head of a sample at a time: each is the work of one thread, so that bits do
+// not depend on the number of threads.
+#include "ops/attention.h"
+
+#include <vector>
+
+#include "backend/cpu/binder.h"
+#include "backend/cpu/parallel.h"
+#include "base/buffer.h"
+
+namespace trireme::cpu {
+namespace {
+
+// Scratch of each thread, made at bind.
+struct Scratch {
+  Scratch(int threads, int64_t floats) {
+    for (int i = 0; i < threads; ++i) of_thread.emplace_back(static_cast<size_t>(floats) * sizeof(float));
+  }
+  float* mine() { return of_thread[static_cast<size_t>(this_thread())].as<float>(); }
+  std::vector<Buffer> of_thread;
+};
+
+AttentionExtents extents_of(const Binding& b, const Shape& qkv) {
+  return {qkv[0], qkv[1], qkv[2] / 3, b.integer("heads")};
+}
+
+// What all heads have in common.
+template <class Task>
+Task task_of(const Binding& b, const AttentionExtents& e, DType type) {
+  Task task{};
+  task.length = e.length;
+  task.head_size = e.head_size();
+  task.channels = e.channels;
+  task.scale = static_cast<float>(e.scale());
+  task.causal = b.integer("causal") != 0;
+  task.type = element_type(type);
+  task.dropout.rate = static_cast<float>(b.real("rate"));
+  task.dropout.layer = static_cast<uint32_t>(b.integer("layer"));
+  return task;
+}
+
+// The draws of one head in one step.
+AttentionDropout dropout_of(const AttentionDropout& bound, const StepScalars& s, const AttentionExtents& e,
+                            int64_t sample, int64_t head) {
+  AttentionDropout d = bound;
+  d.key0 = static_cast<uint32_t>(s.seed);
+  d.key1 = static_cast<uint32_t>(s.seed >> 32) ^ (static_cast<uint32_t>(Purpose::dropout) << 24);
+  d.sample = static_cast<uint32_t>(s.first_sample + sample);
+  d.step = static_cast<uint32_t>(s.step);
+  d.first_row = head * e.length;
+  return d;
+}
+
+// Address of the first row of a head in a tensor whose rows hold `width` elements.
+template <class Byte, class Void>
+Byte* head_of(Void* tensor, const AttentionExtents& e, int64_t sample, int64_t head, int64_t width,
+              size_t element) {
+  int64_t at = sample * e.length * width + head * e.head_size();
+  return static_cast<Byte*>(tensor) + static_cast<size_t>(at) * element;
+}
+
+}  // namespace
+
+Kernel bind_attention(const Binding& b) {
+  AttentionExtents e = extents_of(b, b.input_shape(0));
+  DType type = b.graph.value(b.node.inputs[0]).type.dtype;
+  auto common = task_of<AttentionTask>(b, e, type);
+  auto scratch = std::make_shared<Scratch>(b.threads, attention_scratch(e.length, e.head_size()));
+  return [=, qkv = b.input(0), y = b.output(0), logsumexp = b.output(1), size = size_of(type), k = &b.kernels,
+          threads = b.threads](const StepScalars& s) {
+    for_each_index(threads, e.samples * e.heads, [&](int64_t i) {
+      int64_t sample = i / e.heads, head = i % e.heads;
+      AttentionTask task = common;
+      task.qkv = head_of<const char>(*qkv, e, sample, head, 3 * e.channels, size);
+      task.y = head_of<char>(*y, e, sample, head, e.channels, size);
+      task.logsumexp = write(logsumexp) + i * e.length;
+      task.scratch = scratch->mine();
+      task.dropout = dropout_of(common.dropout, s, e, sample, head);
+      k->attention(task);
+    });
+  };
+}
+
+Kernel bind_attention_backward(const Binding& b) {
+  AttentionExtents e = extents_of(b, b.input_shape(1));
+  DType type = b.graph.value(b.node.inputs[0]).type.dtype;
+  auto common = task_of<AttentionBackwardTask>(b, e, type);
+  auto scratch = std::make_shared<Scratch>(b.threads, attention_backward_scratch(e.length, e.head_size()));
+  return [=, dy = b.input(0), qkv = b.input(1), y = b.input(2), logsumexp = b.input(3), dqkv = b.output(0),
+          size = size_of(type), k = &b.kernels, threads = b.threads](const StepScalars& s) {
+    for_each_index(threads, e.samples * e.heads, [&](int64_t i) {
+      int64_t sample = i / e.heads, head = i % e.heads;
+      AttentionBackwardTask task = common;
+      task.dy = head_of<const char>(*dy, e, sample, head, e.channels, size);
+      task.qkv = head_of<const char>(*qkv, e, sample, head, 3 * e.channels, size);
+      task.y = head_of<const char>(*y, e, sample, head, e.channels, size);
+      task.logsumexp = read(logsumexp) + i * e.length;
+      task.dqkv = head_of<char>(*dqkv, e, sample, head, 3 * e.channels, size);
+      task.scratch = scratch->mine();
+      task.dropout = dropout_of(common.dropout, s, e, sample, head);
+      k->attention_backward(task);
+    });
+  };
+}
+
+}  // namespace trireme::cpu

@@ -1,0 +1,104 @@
+// Rows of 16-bit values taken as float vectors and given back, rounded to nearest even. The types of
+// base/half.h may not be used here: their inline functions would be compiled for an instruction set of ours.
+// Only for the .cpp files of this folder.
+#pragma once
+
+#include "backend/cpu/kernels/draws.h"
+#include "backend/cpu/kernels/kernels.h"
+
+namespace TRIREME_KERNEL_SPACE {
+
+struct Bfloat16 {
+  uint16_t bits;
+};
+struct Float16 {
+  uint16_t bits;
+};
+typedef uint16_t HalfVec __attribute__((vector_size(TRIREME_LANES * 2)));
+
+static inline WordVec load_words(const uint16_t* p, int count) {
+#if TRIREME_LANES == 16
+  return reinterpret_cast<WordVec>(
+      _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1u), p)));
+#else
+  HalfVec words{};
+  if (count == lanes) {
+    __builtin_memcpy(&words, p, sizeof words);
+  } else {
+    for (int i = 0; i < count; ++i) words[i] = p[i];
+  }
+  return __builtin_convertvector(words, WordVec);
+#endif
+}
+
+static inline void store_words(uint16_t* p, WordVec v, int count) {
+  HalfVec words = __builtin_convertvector(v, HalfVec);
+#if TRIREME_LANES == 16
+  _mm256_mask_storeu_epi16(p, static_cast<__mmask16>((1u << count) - 1u), reinterpret_cast<__m256i>(words));
+#else
+  for (int i = 0; i < count; ++i) p[i] = words[i];
+#endif
+}
+
+static inline Vec load_partial(const Bfloat16* p, int count) {
+  return reinterpret_cast<Vec>(load_words(&p->bits, count) << 16);
+}
+
+static inline void store_partial(Bfloat16* p, Vec v, int count) {
+  auto bits = reinterpret_cast<WordVec>(v);
+  WordVec rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  store_words(&p->bits, v == v ? rounded : ((bits >> 16) | 0x40u), count);
+}
+
+// Value by value the same as base/half.h, denormals included.
+static inline Vec load_partial(const Float16* p, int count) {
+  WordVec half = load_words(&p->bits, count);
+  WordVec sign = (half & 0x8000u) << 16;
+  WordVec magnitude = half & 0x7fffu;
+  WordVec normal = (magnitude << 13) + 0x38000000u;
+  WordVec infinite = ((magnitude & 0x3ffu) << 13) | 0x7f800000u;
+  auto small = __builtin_convertvector(reinterpret_cast<IntVec>(magnitude), Vec) * 0x1p-24f;
+  WordVec wide = magnitude >= 0x7c00u  ? infinite
+                 : magnitude >= 0x400u ? normal
+                                       : reinterpret_cast<WordVec>(small);
+  return reinterpret_cast<Vec>(wide | sign);
+}
+
+static inline void store_partial(Float16* p, Vec v, int count) {
+  auto bits = reinterpret_cast<WordVec>(v);
+  WordVec sign = (bits >> 16) & 0x8000u;
+  WordVec magnitude = bits & 0x7fffffffu;
+  WordVec normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
+  Vec lined = reinterpret_cast<Vec>(magnitude) + 0.5f;  // lines the fraction up and rounds it
+  WordVec small = reinterpret_cast<WordVec>(lined) - 0x3f000000u;
+  WordVec half = magnitude >= 0x477ff000u ? WordVec{} + 0x7c00u : magnitude >= 0x38800000u ? normal : small;
+  half = magnitude > 0x7f800000u ? WordVec{} + 0x7e00u : half;
+  store_words(&p->bits, half | sign, count);
+}
+
+// Calls body(p) with `p` as a pointer to elements of `type`.
+template <class Body>
+static inline void with_type(ElementType type, const void* p, const Body& body) {
+  switch (type) {
+    case ElementType::float32:
+      return body(static_cast<const float*>(p));
+    case ElementType::bfloat16:
+      return body(static_cast<const Bfloat16*>(p));
+    case ElementType::float16:
+      return body(static_cast<const Float16*>(p));
+  }
+}
+
+template <class Body>
+static inline void with_type(ElementType type, void* p, const Body& body) {
+  switch (type) {
+    case ElementType::float32:
+      return body(static_cast<float*>(p));
+    case ElementType::bfloat16:
+      return body(static_cast<Bfloat16*>(p));
+    case ElementType::float16:
+      return body(static_cast<Float16*>(p));
+  }
+}
+
+}  // namespace TRIREME_KERNEL_SPACE
