@@ -39,24 +39,28 @@ Task task_of(const Binding& b, const AttentionExtents& e, DType type) {
   return task;
 }
 
+// The heads of all samples in the order in which they are gone through.
+struct HeadNumber {
+  HeadNumber(const AttentionExtents& e, int64_t i) : sample(i / e.heads), head(i % e.heads) {}
+  int64_t sample, head;
+};
+
 // The draws of one head in one step.
 AttentionDropout dropout_of(const AttentionDropout& bound, const StepScalars& s, const AttentionExtents& e,
-                            int64_t sample, int64_t head) {
+                            HeadNumber at) {
   AttentionDropout d = bound;
   d.key0 = static_cast<uint32_t>(s.seed);
   d.key1 = static_cast<uint32_t>(s.seed >> 32) ^ (static_cast<uint32_t>(Purpose::dropout) << 24);
-  d.sample = static_cast<uint32_t>(s.first_sample + sample);
+  d.sample = static_cast<uint32_t>(s.first_sample + at.sample);
   d.step = static_cast<uint32_t>(s.step);
-  d.first_row = head * e.length;
+  d.first_row = at.head * e.length;
   return d;
 }
 
 // Address of the first row of a head in a tensor whose rows hold `width` elements.
-template <class Byte, class Void>
-Byte* head_of(Void* tensor, const AttentionExtents& e, int64_t sample, int64_t head, int64_t width,
-              size_t element) {
-  int64_t at = sample * e.length * width + head * e.head_size();
-  return static_cast<Byte*>(tensor) + static_cast<size_t>(at) * element;
+char* head_of(void* const* tensor, const AttentionExtents& e, HeadNumber at, int64_t width, size_t element) {
+  int64_t offset = at.sample * e.length * width + at.head * e.head_size();
+  return static_cast<char*>(*tensor) + static_cast<size_t>(offset) * element;
 }
 
 }  // namespace
@@ -68,14 +72,16 @@ Kernel bind_attention(const Binding& b) {
   auto scratch = std::make_shared<Scratch>(b.threads, attention_scratch(e.length, e.head_size()));
   return [=, qkv = b.input(0), y = b.output(0), logsumexp = b.output(1), size = size_of(type), k = &b.kernels,
           threads = b.threads](const StepScalars& s) {
-    for_each_index(threads, e.samples * e.heads, [&](int64_t i) {
-      int64_t sample = i / e.heads, head = i % e.heads;
+    int64_t heads = e.samples * e.heads;
+    for_each_index(threads, heads, [&](int64_t i) {
+      HeadNumber at(e, i), next(e, i + 1);
       AttentionTask task = common;
-      task.qkv = head_of<const char>(*qkv, e, sample, head, 3 * e.channels, size);
-      task.y = head_of<char>(*y, e, sample, head, e.channels, size);
+      task.qkv = head_of(qkv, e, at, 3 * e.channels, size);
+      task.y = head_of(y, e, at, e.channels, size);
       task.logsumexp = write(logsumexp) + i * e.length;
       task.scratch = scratch->mine();
-      task.dropout = dropout_of(common.dropout, s, e, sample, head);
+      if (i + 1 < heads) task.next_qkv = head_of(qkv, e, next, 3 * e.channels, size);
+      task.dropout = dropout_of(common.dropout, s, e, at);
       k->attention(task);
     });
   };
@@ -88,16 +94,22 @@ Kernel bind_attention_backward(const Binding& b) {
   auto scratch = std::make_shared<Scratch>(b.threads, attention_backward_scratch(e.length, e.head_size()));
   return [=, dy = b.input(0), qkv = b.input(1), y = b.input(2), logsumexp = b.input(3), dqkv = b.output(0),
           size = size_of(type), k = &b.kernels, threads = b.threads](const StepScalars& s) {
-    for_each_index(threads, e.samples * e.heads, [&](int64_t i) {
-      int64_t sample = i / e.heads, head = i % e.heads;
+    int64_t heads = e.samples * e.heads;
+    for_each_index(threads, heads, [&](int64_t i) {
+      HeadNumber at(e, i), next(e, i + 1);
       AttentionBackwardTask task = common;
-      task.dy = head_of<const char>(*dy, e, sample, head, e.channels, size);
-      task.qkv = head_of<const char>(*qkv, e, sample, head, 3 * e.channels, size);
-      task.y = head_of<const char>(*y, e, sample, head, e.channels, size);
+      task.dy = head_of(dy, e, at, e.channels, size);
+      task.qkv = head_of(qkv, e, at, 3 * e.channels, size);
+      task.y = head_of(y, e, at, e.channels, size);
       task.logsumexp = read(logsumexp) + i * e.length;
-      task.dqkv = head_of<char>(*dqkv, e, sample, head, 3 * e.channels, size);
+      task.dqkv = head_of(dqkv, e, at, 3 * e.channels, size);
       task.scratch = scratch->mine();
-      task.dropout = dropout_of(common.dropout, s, e, sample, head);
+      if (i + 1 < heads) {
+        task.next_dy = head_of(dy, e, next, e.channels, size);
+        task.next_qkv = head_of(qkv, e, next, 3 * e.channels, size);
+        task.next_y = head_of(y, e, next, e.channels, size);
+      }
+      task.dropout = dropout_of(common.dropout, s, e, at);
       k->attention_backward(task);
     });
   };

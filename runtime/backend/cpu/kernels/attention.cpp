@@ -73,6 +73,11 @@ void attention(const AttentionTask& t) {
         int64_t last = smaller(r + panel_rows, count) - 1;
         int64_t width = round_up(keys_seen(t.causal, t.length, query + last, key), lanes);
         float* panel = scores + r * block;
+        if (key == 0) {
+          for (int64_t part = 0; part < 3; ++part) {
+            prefetch_panel(t.next_qkv, t.type, part * t.channels, stride, query + r, t.length, t.head_size);
+          }
+        }
         multiply_panel<false>(width, size, queries + r * size, size, 1, keys + key, rows, panel, block);
         for (int64_t i = r; i <= last; ++i) {
           float* row = scores + i * block;

@@ -71,6 +71,13 @@ void attention_backward(const AttentionBackwardTask& t) {
         int64_t last = smaller(r + panel_rows, count) - 1;
         int64_t width = round_up(keys_seen(t.causal, t.length, query + last, key), lanes);
         float* panel = scores + r * block;
+        if (key == 0) {
+          for (int64_t part = 0; part < 3; ++part) {
+            prefetch_panel(t.next_qkv, t.type, part * t.channels, stride, query + r, t.length, t.head_size);
+          }
+          prefetch_panel(t.next_dy, t.type, 0, t.channels, query + r, t.length, t.head_size);
+          prefetch_panel(t.next_y, t.type, 0, t.channels, query + r, t.length, t.head_size);
+        }
         float* dpanel = dscores + r * block;
         const int64_t from = (query + r) * size;
         multiply_panel<false>(width, size, queries + from, size, 1, keys_across + key, rows, panel, block);

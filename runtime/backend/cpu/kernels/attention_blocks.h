@@ -23,24 +23,40 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 template <class Source>
 static inline void pack_rows(const Source* from, int64_t from_row, int64_t rows, int64_t size, float factor,
                              float* to, int64_t to_rows, int64_t to_row) {
-  for (int64_t r = 0; r < to_rows; ++r) {
-    for (int64_t c = 0; c < to_row; c += lanes) {
-      int64_t inside = r < rows ? smaller(size - c, lanes) : 0;
-      Vec v = inside > 0 ? load_partial(from + r * from_row + c, static_cast<int>(inside)) * factor : Vec{};
-      store(to + r * to_row + c, v);
+  for (int64_t r = 0; r < rows; ++r, from += from_row, to += to_row) {
+    int64_t c = 0;
+    for (; c + lanes <= size; c += lanes) store(to + c, load_whole(from + c) * factor);
+    if (c < size) {
+      store(to + c, load_partial(from + c, static_cast<int>(size - c)) * factor);
+      c += lanes;
     }
+    for (; c < to_row; c += lanes) store(to + c, Vec{});
   }
+  for (int64_t i = 0; i < (to_rows - rows) * to_row; i += lanes) store(to + i, Vec{});
 }
 
 // The reverse, without the padding.
 template <class Target>
 static inline void unpack_rows(const float* from, int64_t from_row, int64_t rows, int64_t size, float factor,
                                Target* to, int64_t to_row) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < size; c += lanes) {
-      store_partial(to + r * to_row + c, load(from + r * from_row + c) * factor,
-                    static_cast<int>(smaller(size - c, lanes)));
-    }
+  for (int64_t r = 0; r < rows; ++r, from += from_row, to += to_row) {
+    int64_t c = 0;
+    for (; c + lanes <= size; c += lanes) store_whole(to + c, load(from + c) * factor);
+    if (c < size) store_partial(to + c, load(from + c) * factor, static_cast<int>(size - c));
+  }
+}
+
+// Brings rows `first` to `first + panel_rows` of a tensor's columns from `offset` on, as far as the head has
+// them, towards the second-level cache: rows lie far apart, and the processor's own prefetchers do not follow
+// them.
+static inline void prefetch_panel(const void* tensor, ElementType type, int64_t offset, int64_t row,
+                                  int64_t first, int64_t length, int64_t size) {
+  if (tensor == nullptr) return;
+  const int64_t element = type == ElementType::float32 ? 4 : 2;
+  for (int64_t r = first; r < first + panel_rows && r < length; ++r) {
+    const char* p = static_cast<const char*>(tensor) + (offset + r * row) * element;
+    for (int64_t byte = 0; byte < size * element; byte += 64) __builtin_prefetch(p + byte, 0, 2);
+    __builtin_prefetch(p + size * element - 1, 0, 2);
   }
 }
 

@@ -25,6 +25,8 @@ struct AttentionTask {
   void* y;
   float* logsumexp;  // [length]
   float* scratch;    // attention_scratch floats, aligned to 64 bytes
+  const void*
+      next_qkv;  // of the head that the thread turns to next, fetched into the cache meanwhile; or null
   int64_t length, head_size, channels;
   float scale;  // of the scores
   bool causal;
@@ -38,7 +40,10 @@ struct AttentionBackwardTask {
   const void* y;
   const float* logsumexp;
   void* dqkv;
-  float* scratch;  // attention_backward_scratch floats, aligned to 64 bytes
+  float* scratch;       // attention_backward_scratch floats, aligned to 64 bytes
+  const void* next_dy;  // of the head that the thread turns to next, as above
+  const void* next_qkv;
+  const void* next_y;
   int64_t length, head_size, channels;
   float scale;
   bool causal;

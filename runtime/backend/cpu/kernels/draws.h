@@ -9,11 +9,27 @@ namespace TRIREME_KERNEL_SPACE {
 typedef uint32_t WordVec __attribute__((vector_size(TRIREME_LANES * 4)));
 typedef uint64_t WideVec __attribute__((vector_size(TRIREME_LANES * 8)));
 
-// High and low words of the products of two 32-bit vectors.
+// High and low words of the products of two 32-bit vectors: even and odd lanes by themselves, then merged.
 static inline void multiply(WordVec a, uint32_t b, WordVec& high, WordVec& low) {
+#if TRIREME_LANES == 16
+  auto words = reinterpret_cast<__m512i>(a);
+  __m512i factor = _mm512_set1_epi64(b);
+  __m512i even = _mm512_mul_epu32(words, factor);
+  __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(words, 32), factor);
+  high = reinterpret_cast<WordVec>(_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd));
+  low = reinterpret_cast<WordVec>(_mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32)));
+#elif TRIREME_LANES == 8
+  auto words = reinterpret_cast<__m256i>(a);
+  __m256i factor = _mm256_set1_epi64x(b);
+  __m256i even = _mm256_mul_epu32(words, factor);
+  __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(words, 32), factor);
+  high = reinterpret_cast<WordVec>(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA));
+  low = reinterpret_cast<WordVec>(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA));
+#else
   WideVec product = __builtin_convertvector(a, WideVec) * static_cast<uint64_t>(b);
   low = a * b;
   high = __builtin_convertvector(product >> 32, WordVec);
+#endif
 }
 
 // Lanes taken from a and b in turn, starting with lane `first` of each.

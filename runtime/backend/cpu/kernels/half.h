@@ -76,6 +76,18 @@ static inline void store_partial(Float16* p, Vec v, int count) {
   store_words(&p->bits, half | sign, count);
 }
 
+// All lanes.
+static inline Vec load_whole(const float* p) { return load(p); }
+static inline void store_whole(float* p, Vec v) { store(p, v); }
+template <class Half>
+static inline Vec load_whole(const Half* p) {
+  return load_partial(p, lanes);
+}
+template <class Half>
+static inline void store_whole(Half* p, Vec v) {
+  store_partial(p, v, lanes);
+}
+
 // Calls body(p) with `p` as a pointer to elements of `type`.
 template <class Body>
 static inline void with_type(ElementType type, const void* p, const Body& body) {
