@@ -1,4 +1,4 @@
-// What the attention's kernels in all backends share: extents, and which probabilities its dropout keeps.
+// The extents of attention, and which probabilities its dropout keeps (in every backend).
 #pragma once
 
 #include <cmath>

@@ -1,7 +1,7 @@
 // Rows of a table by token, plus a row of a second table by position: how text enters a net (learned
 // positions as in Gehring et al., arXiv 1705.03122).
-#include "ops/embedding.h"
 #include "base/error.h"
+#include "graph/index_checks.h"
 #include "ops/ops.h"
 #include "ops/rules.h"
 
@@ -111,16 +111,6 @@ void backward_reference(const KernelCall& call) {
 }
 
 }  // namespace
-
-void check_token(int32_t token, int64_t vocabulary, int64_t sample, int64_t position,
-                 const StepScalars& scalars) {
-  if (token >= 0 && token < vocabulary) return;
-  throw DataError(
-      "sample {} of the batch of step {} has token {} at position {}, but the model has a vocabulary of {}, "
-      "0 "
-      "to {}; check that the model was made for this data set",
-      scalars.first_sample + sample, scalars.step, token, position, vocabulary, vocabulary - 1);
-}
 
 Op embedding_op() {
   Op op;

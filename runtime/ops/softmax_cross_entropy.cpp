@@ -2,12 +2,11 @@
 // probabilities - targets. With label smoothing s (Szegedy et al., "Rethinking the Inception architecture",
 // 2016) the targets are 1 - s + s / C for the label and s / C for the others. Where a sample has several
 // positions (text), it counts with the mean over them.
-#include "ops/softmax_cross_entropy.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "graph/index_checks.h"
 #include "ops/ops.h"
 #include "ops/rules.h"
 
@@ -90,14 +89,6 @@ AttributeRule smoothing_attribute() {
 }
 
 }  // namespace
-
-void check_label(int32_t label, int64_t classes, int64_t sample, const StepScalars& scalars) {
-  if (label >= 0 && label < classes) return;
-  throw DataError(
-      "sample {} of the batch of step {} has label {}, but the model has {} classes, 0 to {}; check the "
-      "labels of the data set, or give the model more outputs",
-      scalars.first_sample + sample, scalars.step, label, classes, classes - 1);
-}
 
 Op softmax_cross_entropy_op() {
   Op op;

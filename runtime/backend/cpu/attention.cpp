@@ -1,12 +1,12 @@
 // Attention by our own kernels, a head of a sample at a time: each is the work of one thread, so that bits do
 // not depend on the number of threads.
-#include "ops/attention.h"
-
+#include <cmath>
 #include <vector>
 
 #include "backend/cpu/binder.h"
 #include "backend/cpu/parallel.h"
 #include "base/buffer.h"
+#include "base/rng.h"
 
 namespace trireme::cpu {
 namespace {
@@ -20,18 +20,23 @@ struct Scratch {
   std::vector<Buffer> of_thread;
 };
 
-AttentionExtents extents_of(const Binding& b, const Shape& qkv) {
+struct Extents {
+  int64_t samples, length, channels, heads;
+  int64_t head_size() const { return channels / heads; }
+};
+
+Extents extents_of(const Binding& b, const Shape& qkv) {
   return {qkv[0], qkv[1], qkv[2] / 3, b.integer("heads")};
 }
 
 // What all heads have in common.
 template <class Task>
-Task task_of(const Binding& b, const AttentionExtents& e, DType type) {
+Task task_of(const Binding& b, const Extents& e, DType type) {
   Task task{};
   task.length = e.length;
   task.head_size = e.head_size();
   task.channels = e.channels;
-  task.scale = static_cast<float>(e.scale());
+  task.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(e.head_size())));
   task.causal = b.integer("causal") != 0;
   task.type = element_type(type);
   task.dropout.rate = static_cast<float>(b.real("rate"));
@@ -41,12 +46,12 @@ Task task_of(const Binding& b, const AttentionExtents& e, DType type) {
 
 // The heads of all samples in the order in which they are gone through.
 struct HeadNumber {
-  HeadNumber(const AttentionExtents& e, int64_t i) : sample(i / e.heads), head(i % e.heads) {}
+  HeadNumber(const Extents& e, int64_t i) : sample(i / e.heads), head(i % e.heads) {}
   int64_t sample, head;
 };
 
 // The draws of one head in one step.
-AttentionDropout dropout_of(const AttentionDropout& bound, const StepScalars& s, const AttentionExtents& e,
+AttentionDropout dropout_of(const AttentionDropout& bound, const StepScalars& s, const Extents& e,
                             HeadNumber at) {
   AttentionDropout d = bound;
   d.key0 = static_cast<uint32_t>(s.seed);
@@ -58,7 +63,7 @@ AttentionDropout dropout_of(const AttentionDropout& bound, const StepScalars& s,
 }
 
 // Address of the first row of a head in a tensor whose rows hold `width` elements.
-char* head_of(void* const* tensor, const AttentionExtents& e, HeadNumber at, int64_t width, size_t element) {
+char* head_of(void* const* tensor, const Extents& e, HeadNumber at, int64_t width, size_t element) {
   int64_t offset = at.sample * e.length * width + at.head * e.head_size();
   return static_cast<char*>(*tensor) + static_cast<size_t>(offset) * element;
 }
@@ -66,7 +71,7 @@ char* head_of(void* const* tensor, const AttentionExtents& e, HeadNumber at, int
 }  // namespace
 
 Kernel bind_attention(const Binding& b) {
-  AttentionExtents e = extents_of(b, b.input_shape(0));
+  Extents e = extents_of(b, b.input_shape(0));
   DType type = b.graph.value(b.node.inputs[0]).type.dtype;
   auto common = task_of<AttentionTask>(b, e, type);
   auto scratch = std::make_shared<Scratch>(b.threads, attention_scratch(e.length, e.head_size()));
@@ -88,7 +93,7 @@ Kernel bind_attention(const Binding& b) {
 }
 
 Kernel bind_attention_backward(const Binding& b) {
-  AttentionExtents e = extents_of(b, b.input_shape(1));
+  Extents e = extents_of(b, b.input_shape(1));
   DType type = b.graph.value(b.node.inputs[0]).type.dtype;
   auto common = task_of<AttentionBackwardTask>(b, e, type);
   auto scratch = std::make_shared<Scratch>(b.threads, attention_backward_scratch(e.length, e.head_size()));

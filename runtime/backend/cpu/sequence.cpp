@@ -6,8 +6,7 @@
 
 #include "backend/cpu/binder.h"
 #include "backend/cpu/parallel.h"
-#include "ops/embedding.h"
-#include "ops/softmax_cross_entropy.h"
+#include "graph/index_checks.h"
 
 namespace trireme::cpu {
 namespace {
