@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/hdf5.h"
-#include "data/dataset.h"
+#include "data/image_dataset.h"
 #include "data/loader.h"
 #include "data/prepare.h"
 #include "data/sampler.h"
@@ -56,9 +56,9 @@ DataConfig config(bool augmented, int64_t threads) {
 // Steps on from epoch to epoch; the first epoch, which reads the file, is not counted.
 void warm_loader(benchmark::State& state) {
   SampleFile file;
-  ImageDataset dataset(file.path(), int64_t{1} << 30);
+  auto dataset = open_dataset(file.path(), config(state.range(0) != 0, 1));
   Loader loader =
-      Loader::training(dataset, config(state.range(0) != 0, state.range(1)), {.end_step = int64_t{1} << 40});
+      Loader::training(*dataset, config(state.range(0) != 0, state.range(1)), {.end_step = int64_t{1} << 40});
   for (int64_t step = 0; step < steps_per_epoch(samples, 64); ++step) loader.next();
   int64_t handed_over = 0;
   for (auto step : state) handed_over += loader.next()->count;
@@ -77,8 +77,8 @@ BENCHMARK(warm_loader)
 void first_batch(benchmark::State& state) {
   SampleFile file;
   for (auto step : state) {
-    ImageDataset dataset(file.path(), int64_t{1} << 30);
-    Loader loader = Loader::training(dataset, config(false, 1), {.end_step = 1});
+    auto dataset = open_dataset(file.path(), config(false, 1));
+    Loader loader = Loader::training(*dataset, config(false, 1), {.end_step = 1});
     benchmark::DoNotOptimize(loader.next());
   }
 }
@@ -88,9 +88,9 @@ BENCHMARK(first_batch)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::
 void cold_epoch(benchmark::State& state) {
   SampleFile file;
   for (auto step : state) {
-    ImageDataset dataset(file.path(), int64_t{1} << 30);
-    Loader loader = Loader::training(dataset, config(false, 1), {.end_step = steps_per_epoch(samples, 64)});
-    while (auto batch = loader.next()) benchmark::DoNotOptimize(batch->images);
+    auto dataset = open_dataset(file.path(), config(false, 1));
+    Loader loader = Loader::training(*dataset, config(false, 1), {.end_step = steps_per_epoch(samples, 64)});
+    while (auto batch = loader.next()) benchmark::DoNotOptimize(batch->features);
   }
   state.SetItemsProcessed(state.iterations() * samples);
 }
@@ -98,12 +98,13 @@ BENCHMARK(cold_epoch)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::k
 
 // One image through the transform, from and to the cache.
 void transform(benchmark::State& state) {
-  ImageTransform apply(config(state.range(0) != 0, 1).transform, {28, 28, 1}, {0.5}, {0.25}, 1, true);
+  ImageTransform apply(config(state.range(0) != 0, 1).transform, {28, 28, 1}, {0.5}, {0.25});
   std::vector<uint8_t> in(28 * 28, 100);
   std::vector<float> out(in.size());
+  ImageTransform::Scratch scratch;
   int64_t sample = 0;
   for (auto step : state) {
-    apply.apply(in.data(), apply.draw(0, ++sample), out.data());
+    apply.apply(in.data(), apply.draw(1, 0, ++sample), scratch, out.data());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }

@@ -1,68 +1,70 @@
-// A set of labelled images in an HDF5 file, as the contract has it:
-//   /images  uint8 (N, H, W, C), chunked along N, fletcher32; attributes mean and std (double, one a channel,
-//   of
-//            pixel / 255) and class_names (text, one a class)
-//   /labels  uint8 or int64 (N), each in [0, classes)
+// What is learned from, whatever it is: numbered samples that are written into batches.
+//
+//   Datasets data = open_datasets(config.data);
+//   data.training->size(), data.training->sample_shape() ...
+//   Loader loader = Loader::training(*data.training, config.data, options);
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "base/shape.h"
+#include "base/sample_shape.h"
+#include "config/config.h"
 
 namespace trireme {
 
-class ChunkCache;
-
-// Opening reads labels and attributes only; pixels are read on demand, a chunk at a time, checked by their
-// checksum, and kept in a cache. All const members may be called from any number of threads.
-class ImageDataset {
- public:
-  // cache_bytes bounds what is kept of the pixels (one chunk a reading thread stays beyond it).
-  // Throws MissingInputError, IoError, or DataError naming the file and what breaks the contract: /images or
-  // /labels missing, of wrong rank or type, of different length; an attribute missing or of the wrong length;
-  // no class; a label that is no class; not an HDF5 file or cut short.
-  ImageDataset(const std::filesystem::path& path, int64_t cache_bytes);
-  ~ImageDataset();
-  ImageDataset(ImageDataset&&) noexcept;
-
-  const std::filesystem::path& path() const { return path_; }
-  int64_t size() const { return static_cast<int64_t>(labels_.size()); }
-  // (H, W, C) of one image.
-  const Shape& image_shape() const { return image_shape_; }
-  int64_t image_bytes() const { return image_shape_.elements(); }
-  int64_t channels() const { return image_shape_[2]; }
-  int64_t classes() const { return static_cast<int64_t>(class_names_.size()); }
-  const std::vector<std::string>& class_names() const { return class_names_; }
-  // Per channel, of pixel / 255; std is above 0.
-  const std::vector<double>& mean() const { return mean_; }
-  const std::vector<double>& standard_deviation() const { return standard_deviation_; }
-  // All labels, in order.
-  std::span<const int32_t> labels() const { return labels_; }
-
-  // The pixels of one image, kept alive by `owner` whatever the cache does meanwhile.
-  struct Image {
-    const uint8_t* pixels;  // (H, W, C)
-    std::shared_ptr<const std::vector<uint8_t>> owner;
-  };
-  // sample in [0, size()). Throws DataError naming file and rows when a chunk fails its checksum.
-  Image image(int64_t sample) const;
-  // Copies images [first, first + count) to `pixels`, count * image_bytes() bytes.
-  void read_rows(int64_t first, int64_t count, uint8_t* pixels) const;
-
- private:
-  std::filesystem::path path_;
-  Shape image_shape_;
-  std::vector<std::string> class_names_;
-  std::vector<double> mean_;
-  std::vector<double> standard_deviation_;
-  std::vector<int32_t> labels_;
-  std::unique_ptr<ChunkCache> cache_;
+// Which turn at a sample it is. What is drawn at random is a function of these and of the sample, so it
+// depends neither on ranks nor on threads nor on the batch.
+struct Visit {
+  uint64_t seed = 1;
+  int64_t epoch = 0;
+  bool augment = false;  // training; else nothing is random: validation, prediction
 };
+
+// Numbered samples, each some features and what is to be learned of them. Immutable once opened: all members
+// may be called from any number of threads.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  virtual const std::filesystem::path& path() const = 0;
+  virtual int64_t size() const = 0;  // samples, at least 1
+  // One sample as write() writes it, transforms included.
+  virtual SampleShape sample_shape() const = 0;
+  // Names the data (not what is done to it): 64 hexadecimal digits. Another number of samples, other labels,
+  // another split: another identity.
+  virtual std::string identity() const = 0;
+  // For people: "60000 samples: images of 28 x 28 x 1, 10 classes".
+  virtual std::string description() const = 0;
+
+  // Writes `samples` (each in [0, size())) one after the other: features_bytes() and targets_bytes() each, in
+  // the types that SampleKind tells. Throws DataError naming file and place for what cannot be read or breaks
+  // the contract.
+  virtual void write(const Visit& visit, std::span<const int64_t> samples, void* features,
+                     void* targets) const = 0;
+};
+
+// Bytes of one sample's features and of its targets in a batch.
+int64_t features_bytes(const SampleShape& sample);
+int64_t targets_bytes(const SampleShape& sample);
+
+struct Datasets {
+  std::unique_ptr<Dataset> training;
+  std::unique_ptr<Dataset> validation;  // null for none
+};
+
+// Opens data.train and data.validation, or both parts of data.train where data.validation_fraction is above
+// 0. What a file holds (images, text, a table) is seen from it. Validation samples are normalised by the
+// training file's statistics, which the model has learned to read.
+// Throws MissingInputError, IoError; DataError naming the file where it breaks its contract (README.md) or
+// does not fit the training file; ConfigError where transforms or the split do not suit the data.
+Datasets open_datasets(const DataConfig& config);
+
+// One file alone; normalised like `like` (a data set of the same kind) where that is given.
+std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& path, const DataConfig& config,
+                                      const Dataset* like = nullptr);
 
 }  // namespace trireme

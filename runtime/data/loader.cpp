@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,23 +13,11 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "data/sampler.h"
-#include "data/transform.h"
 
 namespace trireme {
-namespace {
-
-// Asks for the beginning of an image; the processor follows the rest by itself.
-void fetch(const uint8_t* pixels, int64_t bytes) {
-  constexpr int64_t line = 64, most = 2048;
-  for (int64_t at = 0; at < std::min(bytes, most); at += line) __builtin_prefetch(pixels + at);
-}
-
-}  // namespace
-
 // What each batch holds: a value that all workers read. Orders of epochs are drawn once and shared.
 struct Loader::Pass {
-  const ImageDataset* dataset;
-  ImageTransform transform;
+  const Dataset* dataset;
   bool training;
   bool shuffle;
   uint64_t seed;
@@ -82,29 +70,16 @@ struct Loader::Pass {
     return out;
   }
 
-  void fill(const Batch& planned, float* images, int32_t* labels) {
-    std::shared_ptr<const EpochOrder> order;
-    int64_t begin = planned.first;
+  // `samples` is the worker's, kept from batch to batch.
+  void fill(const Batch& planned, std::vector<int64_t>& samples, void* features, void* targets) {
+    samples.resize(static_cast<size_t>(planned.count));
+    std::iota(samples.begin(), samples.end(), planned.first);
     if (training) {
-      order = order_of(planned.epoch);
+      std::shared_ptr<const EpochOrder> order = order_of(planned.epoch);
       int64_t in_epoch = position_of(planned.step, steps_per_epoch(dataset->size(), batch)).step;
-      begin += in_epoch * batch;
+      for (int64_t& sample : samples) sample = (*order)[in_epoch * batch + sample];
     }
-    int64_t values = dataset->image_bytes();
-    auto sample_at = [&](int64_t i) { return order ? (*order)[begin + i] : begin + i; };
-    ImageDataset::Image next{};
-    if (planned.count > 0) next = dataset->image(sample_at(0));
-    for (int64_t i = 0; i < planned.count; ++i) {
-      int64_t sample = sample_at(i);
-      ImageDataset::Image image = std::move(next);
-      if (i + 1 < planned.count) {
-        // Shuffled images lie anywhere in memory: fetch the next while this one is worked on.
-        next = dataset->image(sample_at(i + 1));
-        fetch(next.pixels, values);
-      }
-      transform.apply(image.pixels, transform.draw(planned.epoch, sample), images + i * values);
-      labels[i] = dataset->labels()[static_cast<size_t>(sample)];
-    }
+    dataset->write({.seed = seed, .epoch = planned.epoch, .augment = training}, samples, features, targets);
   }
 };
 
@@ -114,10 +89,11 @@ class Loader::Pool {
   Pool(std::unique_ptr<Pass> pass, int64_t threads, int64_t ahead) : pass_(std::move(pass)) {
     // One slot more than is fetched ahead: the batch that is in use.
     slots_.resize(static_cast<size_t>(std::min(ahead + 1, std::max<int64_t>(1, pass_->batches))));
+    SampleShape sample = pass_->dataset->sample_shape();
     auto capacity = static_cast<size_t>(pass_->capacity);
     for (Slot& slot : slots_) {
-      slot.images = Buffer(capacity * static_cast<size_t>(pass_->dataset->image_bytes()) * sizeof(float));
-      slot.labels = Buffer(capacity * sizeof(int32_t));
+      slot.features = Buffer(capacity * static_cast<size_t>(features_bytes(sample)));
+      slot.targets = Buffer(capacity * static_cast<size_t>(targets_bytes(sample)));
     }
     try {
       for (int64_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -152,8 +128,8 @@ class Loader::Pool {
 
  private:
   struct Slot {
-    Buffer images;
-    Buffer labels;
+    Buffer features;
+    Buffer targets;
     Batch batch;
     int64_t holds = -1;  // number of the batch that is ready here
     std::exception_ptr error;
@@ -162,6 +138,7 @@ class Loader::Pool {
   Slot& slot_of(int64_t number) { return slots_[static_cast<size_t>(number) % slots_.size()]; }
 
   void work() {
+    std::vector<int64_t> samples;
     std::unique_lock lock(mutex_);
     while (!stopping_ && taken_ < pass_->batches) {
       int64_t number = taken_++;
@@ -172,9 +149,9 @@ class Loader::Pool {
       lock.unlock();
       try {
         slot.batch = pass_->plan(number);
-        slot.batch.images = slot.images.as<float>();
-        slot.batch.labels = slot.labels.as<int32_t>();
-        pass_->fill(slot.batch, slot.images.as<float>(), slot.labels.as<int32_t>());
+        slot.batch.features = slot.features.data();
+        slot.batch.targets = slot.targets.data();
+        pass_->fill(slot.batch, samples, slot.features.data(), slot.targets.data());
       } catch (...) {
         slot.error = std::current_exception();
       }
@@ -208,27 +185,10 @@ class Loader::Pool {
   std::vector<std::thread> threads_;
 };
 
-namespace {
-
-void require_samples(const ImageDataset& dataset) {
-  if (dataset.size() == 0) throw DataError("{}: holds no samples", dataset.path().string());
-}
-
-ImageTransform transform_of(const ImageDataset& dataset, const DataConfig& config,
-                            const LoaderOptions& options, bool augment) {
-  const ImageDataset& like = options.normalize_like ? *options.normalize_like : dataset;
-  return ImageTransform(config.transform, dataset.image_shape(), like.mean(), like.standard_deviation(),
-                        options.seed, augment);
-}
-
-}  // namespace
-
-Loader Loader::training(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options) {
-  require_samples(dataset);
+Loader Loader::training(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options) {
   int64_t largest = std::min(config.batch, dataset.size());
   auto pass = std::unique_ptr<Pass>(new Pass{
       .dataset = &dataset,
-      .transform = transform_of(dataset, config, options, /*augment=*/true),
       .training = true,
       .shuffle = config.shuffle,
       .seed = options.seed,
@@ -242,13 +202,10 @@ Loader Loader::training(const ImageDataset& dataset, const DataConfig& config, c
   return Loader(std::make_unique<Pool>(std::move(pass), config.loader_threads, config.prefetch_batches));
 }
 
-Loader Loader::sequential(const ImageDataset& dataset, const DataConfig& config,
-                          const LoaderOptions& options) {
-  require_samples(dataset);
+Loader Loader::sequential(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options) {
   auto longest = static_cast<int64_t>(slice_of(dataset.size(), 0, options.ranks).size());
   auto pass = std::unique_ptr<Pass>(new Pass{
       .dataset = &dataset,
-      .transform = transform_of(dataset, config, options, /*augment=*/false),
       .training = false,
       .shuffle = false,
       .seed = options.seed,

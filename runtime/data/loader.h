@@ -18,11 +18,12 @@ namespace trireme {
 
 // What next() hands over; memory and contents stay as they are until the following next().
 struct Batch {
-  const float* images = nullptr;    // (count, H, W, C)
-  const int32_t* labels = nullptr;  // (count)
-  int64_t count = 0;                // samples of this rank; 0 where the step has fewer samples than ranks
-  int64_t global_count = 0;         // samples over all ranks
-  int64_t first = 0;                // place of this rank's first sample in the global batch
+  const void* features = nullptr;  // images float32 (count, H, W, C), rows of a table float32 (count, F),
+                                   // text int32 (count, T)
+  const void* targets = nullptr;  // classes int32 (count), values float32 (count, K), text int32 (count, T)
+  int64_t count = 0;              // samples of this rank; 0 where the step has fewer samples than ranks
+  int64_t global_count = 0;       // samples over all ranks
+  int64_t first = 0;              // place of this rank's first sample in the global batch
   int64_t epoch = 0;
   int64_t step = 0;            // global step of a training pass; number of the batch in a sequential one
   double stall_seconds = 0.0;  // how long next() waited
@@ -34,26 +35,21 @@ struct LoaderOptions {
   int64_t ranks = 1;
   int64_t first_step = 0;  // resume here
   int64_t end_step = 0;    // one past the last
-  // Whose mean and standard deviation normalise: for validation the training data's, since that is what the
-  // model has learned to read. Null: the data set's own.
-  const ImageDataset* normalize_like = nullptr;
 };
 
 class Loader {
  public:
   // Training: steps [first_step, end_step), counted over all epochs; step k of an epoch takes samples
-  // [k * batch, min(n, (k + 1) * batch)) of the epoch's order, of which this rank has its slice_of. Shuffled,
-  // augmented and normalised as `config` says. The data set must outlive the loader.
-  // DataError when the data set is empty.
-  static Loader training(const ImageDataset& dataset, const DataConfig& config, const LoaderOptions& options);
+  // [k * batch, min(n, (k + 1) * batch)) of the epoch's order, of which this rank has its slice_of. Shuffled
+  // as `config` says and augmented as the data set does it, which must outlive the loader.
+  static Loader training(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options);
 
   // Validation: once through this rank's slice_of the whole data set in order, in batches of
-  // validation_batch, normalised but not augmented. All ranks get equally many batches (the last ones of some
+  // validation_batch, not augmented. All ranks get equally many batches (the last ones of some
   // may be short or empty), so that they may meet in a collective after each. global_count is the sum over
   // ranks; `first` is the number of the first sample in the data set. Start another for the next pass;
   // options' seed and steps do not matter.
-  static Loader sequential(const ImageDataset& dataset, const DataConfig& config,
-                           const LoaderOptions& options);
+  static Loader sequential(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options);
 
   Loader(Loader&&) noexcept;
   // Ends the workers, whatever they are doing, and waits for them (for the chunk that is being read at most).

@@ -28,14 +28,13 @@ void normalise_tile(const uint8_t* __restrict in, size_t values, const float* __
 }  // namespace
 
 ImageTransform::ImageTransform(const TransformConfig& config, const Shape& image_shape,
-                               const std::vector<double>& mean, const std::vector<double>& standard_deviation,
-                               uint64_t seed, bool augment)
+                               const std::vector<double>& mean, const std::vector<double>& standard_deviation)
     : height_(image_shape[0]),
       width_(image_shape[1]),
       channels_(image_shape[2]),
-      padding_(augment ? config.random_crop_padding : 0),
-      flip_(augment && config.horizontal_flip),
-      seed_(seed) {
+      padding_(config.random_crop_padding),
+      flip_(config.horizontal_flip),
+      output_shape_(image_shape) {
   if (padding_ < 0 || (padding_ > 0 && padding_ >= std::min(height_, width_))) {
     throw ConfigError(
         "data.transform.random_crop_padding = {} does not suit images of {} x {} pixels: it must be "
@@ -56,9 +55,9 @@ ImageTransform::ImageTransform(const TransformConfig& config, const Shape& image
   }
 }
 
-ImageTransform::Draw ImageTransform::draw(int64_t epoch, int64_t sample) const {
+ImageTransform::Draw ImageTransform::draw(uint64_t seed, int64_t epoch, int64_t sample) const {
   if (padding_ == 0 && !flip_) return {0, 0, false};
-  RandomStream stream(seed_, Purpose::augment, static_cast<uint64_t>(epoch), static_cast<uint32_t>(sample));
+  RandomStream stream(seed, Purpose::augment, static_cast<uint64_t>(epoch), static_cast<uint32_t>(sample));
   // All three are always drawn, so that turning one augmentation off leaves the other as it was.
   auto offsets = static_cast<uint32_t>(2 * padding_ + 1);
   int64_t top = stream.below(offsets);
@@ -69,7 +68,7 @@ ImageTransform::Draw ImageTransform::draw(int64_t epoch, int64_t sample) const {
 
 // Two passes: the pixels are put where they belong as bytes (a quarter of the memory of floats), then
 // normalised in one long loop, which the compiler vectorises.
-void ImageTransform::apply(const uint8_t* in, const Draw& drawn, float* out) const {
+void ImageTransform::apply(const uint8_t* in, const Draw& drawn, Scratch& scratch, float* out) const {
   // Row y of the output is row y + down of the input, column x is column x + right; outside lies padding.
   int64_t down = drawn.top - padding_;
   int64_t right = drawn.left - padding_;
@@ -78,7 +77,8 @@ void ImageTransform::apply(const uint8_t* in, const Draw& drawn, float* out) con
     return;
   }
   int64_t row_bytes = width_ * channels_;
-  std::vector<uint8_t> moved(static_cast<size_t>(height_ * row_bytes));
+  std::vector<uint8_t>& moved = scratch.moved;
+  moved.assign(static_cast<size_t>(height_ * row_bytes), 0);
   int64_t begin = std::max<int64_t>(0, -right);  // columns [begin, end) come from the image
   int64_t end = std::min(width_, width_ - right);
   int64_t first = std::max<int64_t>(0, -down);  // and so do rows [first, last)

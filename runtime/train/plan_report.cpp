@@ -95,15 +95,15 @@ std::string figure_lines(const NetPlan& plan, int ranks) {
 }  // namespace
 
 std::string plan_report(const Config& config, int ranks) {
-  ImageDataset dataset(config.data.train, 0);
-  if (dataset.size() == 0) throw DataError("{}: holds no samples", dataset.path().string());
+  Datasets data = open_datasets(config.data);
+  const Dataset& dataset = *data.training;
   RunLength length = run_length(config, dataset.size());
   int64_t global_batch = std::min(config.data.batch, dataset.size());
   auto share = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
   int64_t pieces = piece_count(share, config.train.micro_batches);
   int64_t batch = piece_of(share, 0, pieces).count;
   std::vector<NetPlan> plans;
-  for (NetGraphs& graphs : net_graphs(config, sample_shape(dataset))) {
+  for (NetGraphs& graphs : net_graphs(config, dataset.sample_shape())) {
     Program program = compile_training(graphs.training(batch), compile_options(config));
     plans.push_back({std::move(graphs), batch, std::move(program)});
   }
@@ -116,8 +116,7 @@ std::string plan_report(const Config& config, int ranks) {
                         config.train.backend);
     text += program_lines(plan);
   }
-  text += fmt::format("data        {} samples of {}, {} classes\n", dataset.size(),
-                      dataset.image_shape().to_string(), dataset.classes());
+  text += fmt::format("data        {}\n", dataset.description());
   text += fmt::format("steps       {} an epoch (batch {} over all ranks), {} in all\n",
                       length.steps_per_epoch, config.data.batch, length.total_steps);
   for (const NetPlan& plan : plans) {

@@ -41,16 +41,14 @@ class Session {
   const Config& config;
   Communicator& communicator;
   Placement placement;
-  ImageDataset training;
-  std::optional<ImageDataset> validation;
+  Datasets data;  // validation may be null
   RunLength length;
   int threads;  // of the backend, per rank
   std::unique_ptr<Learner> learner;
-  std::string dataset_identity;  // names the training data: a hash over its size, shape, classes, labels
+  std::string dataset_identity;  // names the training data: Dataset::identity()
 };
 
 // total and per-epoch steps of a run over `samples`.
 RunLength run_length(const Config& config, int64_t samples);
-SampleShape sample_shape(const ImageDataset& dataset);
 
 }  // namespace trireme

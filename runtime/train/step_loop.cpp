@@ -38,7 +38,7 @@ class StepLoop {
         metrics_(metrics),
         log_(log),
         progress_(log, progress_options()),
-        loader_(Loader::training(session.training, session.config.data, loader_options())),
+        loader_(Loader::training(*session.data.training, session.config.data, loader_options())),
         saved_step_(position.step > 0 ? position.step : -1),
         saved_validation_(validation_step()),
         seconds_before_(position.train_seconds) {}
@@ -88,7 +88,7 @@ class StepLoop {
   }
 
   bool validation_due() const {
-    if (!session_.validation || position_.step == 0) return false;
+    if (!session_.data.validation || position_.step == 0) return false;
     if (position_.validation && position_.validation->step == position_.step) return false;
     if (position_.step >= session_.length.total_steps) return true;
     int64_t every = session_.config.train.validate_every_epochs;
@@ -165,7 +165,7 @@ class StepLoop {
     Clock::time_point start = Clock::now();
     std::optional<Batch> batch = loader_.next();
     if (!batch || batch->step != position_.step) {
-      throw DataError("{}: the loader ended before step {}", session_.training.path().string(),
+      throw DataError("{}: the loader ended before step {}", session_.data.training->path().string(),
                       position_.step);
     }
     Clock::time_point loaded = Clock::now();

@@ -1,6 +1,8 @@
 // One net that learns targets from what data sets give: classification, regression, language models.
 #include <array>
+#include <cstddef>
 
+#include "data/dataset.h"
 #include "train/learner.h"
 
 namespace trireme {
@@ -18,7 +20,7 @@ class SupervisedLearner : public Learner {
     Executor& executor = nets_.front()->evaluation(batch.count);
     StepScalars scalars = scalars_of(batch, 0);
     scalars.sample_weight = 1;  // sums, not means
-    std::array<const void*, 2> inputs{batch.images, batch.labels};
+    std::array<const void*, 2> inputs{batch.features, batch.targets};
     executor.step(inputs, scalars);
     sums[0] += scalar_result(executor, 0);
     sums[1] += scalar_result(executor, 1);
@@ -36,12 +38,14 @@ class SupervisedLearner : public Learner {
     Net& net = *nets_.front();
     if (batch.count == 0) net.no_share();
     int64_t pieces = piece_count(batch.count, config_.train.micro_batches);
-    int64_t image = sample_.height * sample_.width * sample_.channels;
+    const auto* features = static_cast<const std::byte*>(batch.features);
+    const auto* targets = static_cast<const std::byte*>(batch.targets);
     for (int64_t i = 0; i < pieces; ++i) {
       MicroBatch piece = piece_of(batch.count, i, pieces);
       StepScalars own = scalars;
       own.first_sample += piece.first;
-      std::array<const void*, 2> inputs{batch.images + piece.first * image, batch.labels + piece.first};
+      std::array<const void*, 2> inputs{features + piece.first * features_bytes(sample_),
+                                        targets + piece.first * targets_bytes(sample_)};
       net.run(inputs, piece, own);
     }
   }

@@ -111,7 +111,7 @@ class Run {
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
              config_.train.backend);
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
-             config_.model.kind, s.learner->parameter_count(), s.training.size(), config_.data.train,
+             config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);
     if (checkpoint) {
       log.info("resuming from {} at step {} (epoch {}, {} steps into it)", checkpoint->directory().string(),

@@ -18,9 +18,8 @@ std::optional<ValidationRecord> validate(Session& session, int64_t step,
   LoaderOptions options;
   options.rank = session.communicator.rank();
   options.ranks = session.communicator.size();
-  options.normalize_like = &session.training;
   AveragesInPlace averages(*session.learner);
-  Loader loader = Loader::sequential(*session.validation, session.config.data, options);
+  Loader loader = Loader::sequential(*session.data.validation, session.config.data, options);
   Sums sums;
   while (std::optional<Batch> batch = loader.next()) {
     if (stop_requested && stop_requested()) {

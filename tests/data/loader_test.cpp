@@ -7,9 +7,9 @@
 #include <chrono>
 #include <thread>
 
+#include "data/image_dataset.h"
 #include "data/sampler.h"
 #include "data/samples.h"
-#include "data/transform.h"
 
 namespace trireme {
 namespace {
@@ -23,8 +23,9 @@ struct Copy {
 };
 
 Copy copy_of(const Batch& batch, int64_t values) {
-  return {
-      {batch.images, batch.images + batch.count * values}, {batch.labels, batch.labels + batch.count}, batch};
+  const auto* images = static_cast<const float*>(batch.features);
+  const auto* labels = static_cast<const int32_t*>(batch.targets);
+  return {{images, images + batch.count * values}, {labels, labels + batch.count}, batch};
 }
 
 std::vector<Copy> drain(Loader loader, int64_t values) {
@@ -39,14 +40,16 @@ DataConfig augmenting(int64_t batch, int64_t threads, int64_t ahead = 4) {
   config.validation_batch = batch;
   config.loader_threads = threads;
   config.prefetch_batches = ahead;
-  config.transform = {true, 2, true};
+  config.transform.random_crop_padding = 2;
+  config.transform.horizontal_flip = true;
   return config;
 }
 
 class LoaderTest : public testing::Test {
  protected:
   RawFiles raw_{107, 6, 5, 1, 4};
-  ImageDataset dataset_{raw_.prepared(), 1 << 20};
+  std::shared_ptr<const ImageFile> file_ = std::make_shared<ImageFile>(raw_.prepared(), 1 << 20);
+  ImageDataset dataset_{file_, augmenting(16, 1).transform, *file_};
   int64_t values_ = 30;
 
   std::vector<Copy> train(const DataConfig& config, const LoaderOptions& options) {
@@ -59,8 +62,9 @@ TEST_F(LoaderTest, BatchesHoldTheSamplesOfTheirSteps) {
   LoaderOptions options{.seed = 9, .end_step = 20};  // nearly three epochs of seven steps
   auto all = train(config, options);
   ASSERT_EQ(all.size(), 20u);
-  ImageTransform transform(config.transform, dataset_.image_shape(), dataset_.mean(),
-                           dataset_.standard_deviation(), 9, true);
+  ImageTransform transform(config.transform, file_->image_shape(), file_->mean(),
+                           file_->standard_deviation());
+  ImageTransform::Scratch scratch;
   for (int64_t step = 0; step < 20; ++step) {
     const Copy& got = all[static_cast<size_t>(step)];
     auto position = position_of(step, 7);
@@ -74,9 +78,10 @@ TEST_F(LoaderTest, BatchesHoldTheSamplesOfTheirSteps) {
     EpochOrder order(107, 9, position.epoch, true);
     for (int64_t i = 0; i < count; ++i) {
       int64_t sample = order[position.step * 16 + i];
-      EXPECT_EQ(got.labels[static_cast<size_t>(i)], dataset_.labels()[static_cast<size_t>(sample)]);
+      EXPECT_EQ(got.labels[static_cast<size_t>(i)], file_->labels()[static_cast<size_t>(sample)]);
       std::vector<float> image(30);
-      transform.apply(dataset_.image(sample).pixels, transform.draw(position.epoch, sample), image.data());
+      transform.apply(file_->image(sample).pixels, transform.draw(9, position.epoch, sample), scratch,
+                      image.data());
       EXPECT_TRUE(std::equal(image.begin(), image.end(), got.images.begin() + i * 30));
     }
   }
@@ -155,7 +160,7 @@ TEST_F(LoaderTest, SequentialPassSeesEachSampleOnceInOrder) {
         EXPECT_EQ(part[i].batch.global_count, global_counts[i]);
       }
     }
-    EXPECT_EQ(labels, std::vector<int32_t>(dataset_.labels().begin(), dataset_.labels().end()));
+    EXPECT_EQ(labels, std::vector<int32_t>(file_->labels().begin(), file_->labels().end()));
     int64_t total = 0;
     for (int64_t count : global_counts) total += count;
     EXPECT_EQ(total, 107);
@@ -167,7 +172,7 @@ TEST_F(LoaderTest, SequentialPassIsNotAugmented) {
   ASSERT_EQ(all.size(), 1u);
   for (size_t i = 0; i < all[0].images.size(); ++i) {
     double pixel = static_cast<unsigned char>(raw_.pixels[i]) / 255.0;
-    ASSERT_NEAR(all[0].images[i], (pixel - dataset_.mean()[0]) / dataset_.standard_deviation()[0], 1e-5);
+    ASSERT_NEAR(all[0].images[i], (pixel - file_->mean()[0]) / file_->standard_deviation()[0], 1e-5);
   }
 }
 
@@ -205,11 +210,12 @@ TEST_F(LoaderTest, DestructionNeverHangs) {
 
 TEST(LoaderMemory, IsBoundedByTheRing) {
   RawFiles raw(100, 8, 8);
-  ImageDataset dataset(raw.prepared(), 1 << 20);
+  auto file = std::make_shared<ImageFile>(raw.prepared(), 1 << 20);
+  ImageDataset dataset(file, augmenting(10, 3, 2).transform, *file);
   Loader loader = Loader::training(dataset, augmenting(10, 3, 2), {.end_step = 100});
   EXPECT_EQ(loader.batch_capacity(), 10);
-  std::vector<const float*> places;
-  while (auto batch = loader.next()) places.push_back(batch->images);
+  std::vector<const void*> places;
+  while (auto batch = loader.next()) places.push_back(batch->features);
   std::sort(places.begin(), places.end());
   places.erase(std::unique(places.begin(), places.end()), places.end());
   EXPECT_EQ(places.size(), 3u) << "two ahead and the one in use";
@@ -221,7 +227,8 @@ TEST(LoaderFaults, ChecksumFailureComesOutAtItsBatch) {
   std::string bytes = read_file(path);
   bytes[bytes.find(raw.pixels.substr(600 * 256, 256))] ^= 2;
   put(path, bytes);
-  ImageDataset dataset(path, 1 << 20);
+  auto file = std::make_shared<ImageFile>(path, 1 << 20);
+  ImageDataset dataset(file, {}, *file);
   for (int64_t threads : {1, 4}) {
     auto config = augmenting(100, threads);
     config.shuffle = false;

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "data/dataset.h"
+#include "data/image_file.h"
 #include "data/samples.h"
 #include "support/tiny_disk.h"
 
@@ -53,7 +53,7 @@ TEST_F(PrepareJob, WritesThenLeavesAloneThenForces) {
   EXPECT_EQ(first.code, 0) << first.output;
   EXPECT_THAT(first.output, HasSubstr("50 images of 6 x 5 x 1, 4 classes"));
   EXPECT_THAT(first.output, HasSubstr("written"));
-  EXPECT_EQ(ImageDataset(raw_.folder / "out/train.h5", 0).size(), 50);
+  EXPECT_EQ(ImageFile(raw_.folder / "out/train.h5", 0).size(), 50);
   Outcome second = prepare();
   EXPECT_EQ(second.code, 0);
   EXPECT_THAT(second.output, HasSubstr("is up to date"));

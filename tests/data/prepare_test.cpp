@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "data/dataset.h"
+#include "data/image_file.h"
 #include "data/samples.h"
 #include "support/tiny_disk.h"
 
@@ -57,7 +57,7 @@ TEST(Prepare, StatisticsAreThoseOfEachChannel) {
     EXPECT_NEAR(result.mean[c], mean, 1e-12);
     EXPECT_NEAR(result.standard_deviation[c], std::sqrt(squares / n - mean * mean), 1e-12);
   }
-  ImageDataset dataset(raw.folder / "out.h5", 1 << 20);
+  ImageFile dataset(raw.folder / "out.h5", 1 << 20);
   EXPECT_EQ(dataset.mean(), result.mean);
   EXPECT_EQ(dataset.standard_deviation(), result.standard_deviation);
 }
@@ -94,7 +94,7 @@ TEST(Prepare, ClassNamesMayBeLeftOut) {
   auto config = raw.config();
   config.class_names.clear();
   EXPECT_EQ(prepare_idx(config).classes, 4);
-  EXPECT_EQ(ImageDataset(raw.folder / "out.h5", 0).class_names(),
+  EXPECT_EQ(ImageFile(raw.folder / "out.h5", 0).class_names(),
             (std::vector<std::string>{"0", "1", "2", "3"}));
 }
 
@@ -220,7 +220,7 @@ TEST(PrepareReal, FashionMnist) {
   EXPECT_EQ(result.classes, 10);
   EXPECT_NEAR(result.mean[0], 0.2868, 1e-4);
   EXPECT_NEAR(result.standard_deviation[0], 0.3524, 1e-4);
-  ImageDataset dataset(config.output, 1 << 30);
+  ImageFile dataset(config.output, 1 << 30);
   std::vector<int> counts(10);
   for (int32_t label : dataset.labels()) ++counts[static_cast<size_t>(label)];
   EXPECT_EQ(counts, std::vector<int>(10, 1000));

@@ -13,6 +13,14 @@ namespace {
 
 using namespace test;
 
+TransformConfig basic(bool normalize, int64_t padding, bool flip) {
+  TransformConfig config;
+  config.normalize = normalize;
+  config.random_crop_padding = padding;
+  config.horizontal_flip = flip;
+  return config;
+}
+
 struct Case {
   int64_t height, width, channels;
   TransformConfig config;
@@ -59,33 +67,34 @@ class Transforms : public testing::TestWithParam<Case> {};
 TEST_P(Transforms, EqualThePlainOnes) {
   const Case& c = GetParam();
   Shape shape{c.height, c.width, c.channels};
-  ImageTransform transform(c.config, shape, means(c.channels), deviations(c.channels), 11, true);
+  ImageTransform transform(c.config, shape, means(c.channels), deviations(c.channels));
   std::string in = random_bytes(static_cast<size_t>(shape.elements()));
   std::vector<float> out(in.size());
+  ImageTransform::Scratch scratch;
   for (int64_t sample = 0; sample < 200; ++sample) {
-    auto draw = transform.draw(3, sample);
-    transform.apply(reinterpret_cast<const uint8_t*>(in.data()), draw, out.data());
+    auto draw = transform.draw(11, 3, sample);
+    transform.apply(reinterpret_cast<const uint8_t*>(in.data()), draw, scratch, out.data());
     auto expected = plainly(c, in, draw);
     for (size_t i = 0; i < out.size(); ++i)
       ASSERT_NEAR(out[i], expected[i], 2e-6) << "sample " << sample << " at " << i;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Transforms,
-                         testing::Values(Case{28, 28, 1, {true, 0, false}},
-                                         Case{28, 28, 1, {false, 0, false}},
-                                         Case{28, 28, 1, {true, 4, false}}, Case{28, 28, 1, {true, 0, true}},
-                                         Case{28, 28, 1, {true, 4, true}}, Case{7, 5, 3, {true, 0, true}},
-                                         Case{7, 5, 3, {true, 4, false}}, Case{7, 5, 3, {true, 4, true}},
-                                         Case{5, 7, 2, {false, 2, true}}, Case{1, 1, 3, {true, 0, true}}));
+INSTANTIATE_TEST_SUITE_P(
+    All, Transforms,
+    testing::Values(Case{28, 28, 1, basic(true, 0, false)}, Case{28, 28, 1, basic(false, 0, false)},
+                    Case{28, 28, 1, basic(true, 4, false)}, Case{28, 28, 1, basic(true, 0, true)},
+                    Case{28, 28, 1, basic(true, 4, true)}, Case{7, 5, 3, basic(true, 0, true)},
+                    Case{7, 5, 3, basic(true, 4, false)}, Case{7, 5, 3, basic(true, 4, true)},
+                    Case{5, 7, 2, basic(false, 2, true)}, Case{1, 1, 3, basic(true, 0, true)}));
 
 TEST(TransformDraws, CoverAllOffsetsAndBothSides) {
-  TransformConfig config{true, 2, true};
-  ImageTransform transform(config, {8, 8, 1}, means(1), deviations(1), 1, true);
+  TransformConfig config = basic(true, 2, true);
+  ImageTransform transform(config, {8, 8, 1}, means(1), deviations(1));
   std::set<std::tuple<int64_t, int64_t, bool>> seen;
   int flips = 0;
   for (int64_t sample = 0; sample < 4000; ++sample) {
-    auto draw = transform.draw(0, sample);
+    auto draw = transform.draw(1, 0, sample);
     seen.insert({draw.top, draw.left, draw.flip});
     flips += draw.flip;
   }
@@ -94,12 +103,12 @@ TEST(TransformDraws, CoverAllOffsetsAndBothSides) {
 }
 
 TEST(TransformDraws, DependOnSeedEpochAndSample) {
-  TransformConfig config{true, 8, true};
+  TransformConfig config = basic(true, 8, true);
   auto draws = [&](uint64_t seed, int64_t epoch, int64_t first) {
-    ImageTransform transform(config, {28, 28, 1}, means(1), deviations(1), seed, true);
+    ImageTransform transform(config, {28, 28, 1}, means(1), deviations(1));
     std::vector<int64_t> all;
     for (int64_t i = first; i < first + 20; ++i) {
-      auto draw = transform.draw(epoch, i);
+      auto draw = transform.draw(seed, epoch, i);
       all.insert(all.end(), {draw.top, draw.left, draw.flip});
     }
     return all;
@@ -111,36 +120,39 @@ TEST(TransformDraws, DependOnSeedEpochAndSample) {
 }
 
 TEST(TransformDraws, OneAugmentationDoesNotMoveTheOther) {
-  ImageTransform both({true, 4, true}, {28, 28, 1}, means(1), deviations(1), 1, true);
-  ImageTransform crop({true, 4, false}, {28, 28, 1}, means(1), deviations(1), 1, true);
+  ImageTransform both(basic(true, 4, true), {28, 28, 1}, means(1), deviations(1));
+  ImageTransform crop(basic(true, 4, false), {28, 28, 1}, means(1), deviations(1));
   for (int64_t i = 0; i < 50; ++i) {
-    EXPECT_EQ(both.draw(0, i).top, crop.draw(0, i).top);
-    EXPECT_EQ(both.draw(0, i).left, crop.draw(0, i).left);
-    EXPECT_FALSE(crop.draw(0, i).flip);
+    EXPECT_EQ(both.draw(1, 0, i).top, crop.draw(1, 0, i).top);
+    EXPECT_EQ(both.draw(1, 0, i).left, crop.draw(1, 0, i).left);
+    EXPECT_FALSE(crop.draw(1, 0, i).flip);
   }
 }
 
 TEST(TransformDraws, ValidationIsNotAugmented) {
-  ImageTransform transform({true, 4, true}, {28, 28, 1}, means(1), deviations(1), 1, false);
-  for (int64_t i = 0; i < 50; ++i) {
-    auto draw = transform.draw(0, i);
-    EXPECT_EQ(draw.top, 0);
-    EXPECT_EQ(draw.left, 0);
-    EXPECT_FALSE(draw.flip);
-  }
+  ImageTransform transform(basic(true, 4, true), {8, 8, 1}, means(1), deviations(1));
+  ImageTransform still(basic(true, 0, false), {8, 8, 1}, means(1), deviations(1));
+  std::string in = random_bytes(64);
+  std::vector<float> out(64), expected(64);
+  ImageTransform::Scratch scratch;
+  const auto* pixels = reinterpret_cast<const uint8_t*>(in.data());
+  transform.apply(pixels, transform.plain(), scratch, out.data());
+  still.apply(pixels, still.plain(), scratch, expected.data());
+  EXPECT_EQ(out, expected);
 }
 
 TEST(Transform, ConstantChannelIsOnlyCentred) {
-  ImageTransform transform({true, 0, false}, {1, 1, 1}, {1.0}, {0.0}, 1, true);
+  ImageTransform transform(basic(true, 0, false), {1, 1, 1}, {1.0}, {0.0});
   uint8_t in = 255;
   float out = 9;
-  transform.apply(&in, {0, 0, false}, &out);
+  ImageTransform::Scratch scratch;
+  transform.apply(&in, transform.plain(), scratch, &out);
   EXPECT_NEAR(out, 0.0f, 1e-6);
 }
 
 TEST(Transform, PaddingAsLargeAsTheImage) {
   expect_error(ExitCode::bad_config, {"random_crop_padding = 5", "5 x 8"}, [] {
-    ImageTransform({true, 5, false}, {5, 8, 1}, {0.5}, {0.5}, 1, true);
+    ImageTransform(basic(true, 5, false), {5, 8, 1}, {0.5}, {0.5});
   });
 }
 

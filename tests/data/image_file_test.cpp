@@ -1,6 +1,6 @@
 // A data set that breaks the contract is refused with the reason; one that keeps it is read right, by many
 // threads.
-#include "data/dataset.h"
+#include "data/image_file.h"
 
 #include <gtest/gtest.h>
 
@@ -15,9 +15,9 @@ namespace {
 
 using namespace test;
 
-TEST(Dataset, OpensWhatPrepareWrote) {
+TEST(ImageFileTest, OpensWhatPrepareWrote) {
   RawFiles raw(50, 6, 5, 3, 4);
-  ImageDataset dataset(raw.prepared(), 1 << 20);
+  ImageFile dataset(raw.prepared(), 1 << 20);
   EXPECT_EQ(dataset.size(), 50);
   EXPECT_EQ(dataset.image_shape(), (Shape{6, 5, 3}));
   EXPECT_EQ(dataset.image_bytes(), 90);
@@ -35,118 +35,118 @@ TEST(Dataset, OpensWhatPrepareWrote) {
   EXPECT_EQ(rows, raw.pixels.substr(25 * 90, 20 * 90));
 }
 
-TEST(Dataset, TakesWhatOthersWrote) {
+TEST(ImageFileTest, TakesWhatOthersWrote) {
   TemporaryFolder folder;
   HandMade made;
   made.layout = {};  // contiguous, no checksum
   made.label_type = DType::int64;
   made.write(folder / "x.h5");
-  ImageDataset dataset(folder / "x.h5", 1 << 20);
+  ImageFile dataset(folder / "x.h5", 1 << 20);
   EXPECT_EQ(dataset.size(), 10);
   EXPECT_EQ(dataset.image(9).pixels[0], 9 * 12);
   EXPECT_EQ(dataset.labels()[5], 2);
 }
 
-class BadDataset : public testing::Test {
+class BadImageFile : public testing::Test {
  protected:
   void expect_bad(std::initializer_list<std::string> parts) {
     made_.write(folder_ / "bad.h5");
     expect_error(ExitCode::bad_data, {(folder_ / "bad.h5").string()},
-                 [&] { ImageDataset(folder_ / "bad.h5", 1 << 20); });
-    expect_error(ExitCode::bad_data, parts, [&] { ImageDataset(folder_ / "bad.h5", 1 << 20); });
+                 [&] { ImageFile(folder_ / "bad.h5", 1 << 20); });
+    expect_error(ExitCode::bad_data, parts, [&] { ImageFile(folder_ / "bad.h5", 1 << 20); });
   }
   TemporaryFolder folder_;
   HandMade made_;
 };
 
-TEST_F(BadDataset, GoodAsItStands) {
+TEST_F(BadImageFile, GoodAsItStands) {
   made_.write(folder_ / "good.h5");
-  EXPECT_NO_THROW(ImageDataset(folder_ / "good.h5", 1 << 20));
+  EXPECT_NO_THROW(ImageFile(folder_ / "good.h5", 1 << 20));
 }
-TEST_F(BadDataset, NoImages) {
+TEST_F(BadImageFile, NoImages) {
   made_.with_images = false;
   expect_bad({"has no data set /images", "trireme-prepare"});
 }
-TEST_F(BadDataset, NoLabels) {
+TEST_F(BadImageFile, NoLabels) {
   made_.with_labels = false;
   expect_bad({"has no data set /labels"});
 }
-TEST_F(BadDataset, ImagesOfRankThree) {
+TEST_F(BadImageFile, ImagesOfRankThree) {
   made_.shape = Shape{10, 4, 3};
   expect_bad({"/images has shape [10, 4, 3]", "(N, H, W, C)"});
 }
-TEST_F(BadDataset, ImagesOfFloats) {
+TEST_F(BadImageFile, ImagesOfFloats) {
   made_.type = DType::float32;
   expect_bad({"/images holds float32", "uint8"});
 }
-TEST_F(BadDataset, NothingInIt) {
+TEST_F(BadImageFile, NothingInIt) {
   made_.shape = Shape{0, 4, 3, 1};
   made_.label_shape = Shape{0};
   expect_bad({"[0, 4, 3, 1]", "nothing in it"});
 }
-TEST_F(BadDataset, LabelsOfRankTwo) {
+TEST_F(BadImageFile, LabelsOfRankTwo) {
   made_.label_shape = Shape{10, 1};
   expect_bad({"/labels has shape [10, 1]"});
 }
-TEST_F(BadDataset, LabelsOfFloats) {
+TEST_F(BadImageFile, LabelsOfFloats) {
   made_.label_type = DType::float32;
   expect_bad({"/labels holds float32"});
 }
-TEST_F(BadDataset, FewerLabels) {
+TEST_F(BadImageFile, FewerLabels) {
   made_.label_shape = Shape{9};
   expect_bad({"10 images but 9 labels"});
 }
-TEST_F(BadDataset, LabelTooLarge) {
+TEST_F(BadImageFile, LabelTooLarge) {
   made_.labels[7] = 3;
   expect_bad({"label 3 of sample 7", "3 classes"});
 }
-TEST_F(BadDataset, LabelNegative) {
+TEST_F(BadImageFile, LabelNegative) {
   made_.label_type = DType::int64;
   made_.labels[2] = -1;
   expect_bad({"label -1 of sample 2"});
 }
-TEST_F(BadDataset, NoMean) {
+TEST_F(BadImageFile, NoMean) {
   made_.with_mean = false;
   expect_bad({"lacks the attribute 'mean'"});
 }
-TEST_F(BadDataset, NoDeviation) {
+TEST_F(BadImageFile, NoDeviation) {
   made_.with_deviation = false;
   expect_bad({"lacks the attribute 'std'"});
 }
-TEST_F(BadDataset, NoClassNames) {
+TEST_F(BadImageFile, NoClassNames) {
   made_.with_names = false;
   expect_bad({"lacks the attribute 'class_names'"});
 }
-TEST_F(BadDataset, MeanOfOtherLength) {
+TEST_F(BadImageFile, MeanOfOtherLength) {
   made_.mean = {0.5, 0.5};
   expect_bad({"'mean'", "2 numbers for 1 channels"});
 }
-TEST_F(BadDataset, MeanNotOfPixelOver255) {
+TEST_F(BadImageFile, MeanNotOfPixelOver255) {
   made_.mean = {72.9};
   expect_bad({"'mean'", "72.9", "pixel / 255"});
 }
-TEST_F(BadDataset, DeviationNotANumber) {
+TEST_F(BadImageFile, DeviationNotANumber) {
   made_.deviation = {std::nan("")};
   expect_bad({"'std'", "nan"});
 }
-TEST_F(BadDataset, NoClasses) {
+TEST_F(BadImageFile, NoClasses) {
   made_.class_names.clear();
   expect_bad({"class_names", "empty"});
 }
-TEST_F(BadDataset, MissingFile) {
+TEST_F(BadImageFile, MissingFile) {
   expect_error(ExitCode::no_input, {"none.h5", "no such file"},
-               [&] { ImageDataset(folder_ / "none.h5", 0); });
+               [&] { ImageFile(folder_ / "none.h5", 0); });
 }
-TEST_F(BadDataset, CutShort) {
+TEST_F(BadImageFile, CutShort) {
   made_.write(folder_ / "bad.h5");
   std::string whole = read_file(folder_ / "bad.h5");
   for (size_t part : {1u, 4u, 7u}) {
     put(folder_ / "bad.h5", whole.substr(0, whole.size() * part / 8));
-    expect_error(ExitCode::bad_data, {"bad.h5", "cut short"}, [&] { ImageDataset(folder_ / "bad.h5", 0); });
+    expect_error(ExitCode::bad_data, {"bad.h5", "cut short"}, [&] { ImageFile(folder_ / "bad.h5", 0); });
   }
 }
 
-TEST(Dataset, FlippedBitIsNamedWithFileAndRows) {
+TEST(ImageFileTest, FlippedBitIsNamedWithFileAndRows) {
   RawFiles raw(2000, 16, 16);  // chunks of 512 images
   auto path = raw.prepared();
   std::string bytes = read_file(path);
@@ -154,7 +154,7 @@ TEST(Dataset, FlippedBitIsNamedWithFileAndRows) {
   ASSERT_NE(place, std::string::npos);
   bytes[place + 100] ^= 2;
   put(path, bytes);
-  ImageDataset dataset(path, 1 << 20);
+  ImageFile dataset(path, 1 << 20);
   EXPECT_NO_THROW(dataset.image(0));
   EXPECT_NO_THROW(dataset.image(1024));
   for (int64_t sample : {512, 600, 1023}) {
@@ -163,7 +163,7 @@ TEST(Dataset, FlippedBitIsNamedWithFileAndRows) {
   }
 }
 
-TEST(Dataset, FlippedBitInLabelsIsNoticedAtOnce) {
+TEST(ImageFileTest, FlippedBitInLabelsIsNoticedAtOnce) {
   RawFiles raw(2000, 8, 8, 1, 10);
   auto path = raw.prepared();
   std::string bytes = read_file(path);
@@ -172,7 +172,7 @@ TEST(Dataset, FlippedBitInLabelsIsNoticedAtOnce) {
   bytes[place + 7] ^= 1;
   put(path, bytes);
   expect_error(ExitCode::bad_data, {path.string(), "/labels", "Fletcher32"},
-               [&] { ImageDataset(path, 1 << 20); });
+               [&] { ImageFile(path, 1 << 20); });
 }
 
 ChunkCache open_cache(const std::filesystem::path& path, int64_t capacity) {
@@ -210,11 +210,11 @@ TEST(ChunkCacheTest, HandedOutChunksOutliveTheCache) {
   EXPECT_LE(cache.bytes_kept(), 128 << 10);
 }
 
-TEST(Dataset, ManyThreadsReadTheSameThroughATinyCache) {
+TEST(ImageFileTest, ManyThreadsReadTheSameThroughATinyCache) {
   RawFiles raw(3000, 16, 16);
   auto path = raw.prepared();
   for (int64_t cache_bytes : {int64_t{0}, int64_t{300'000}, int64_t{1} << 30}) {
-    ImageDataset dataset(path, cache_bytes);
+    ImageFile dataset(path, cache_bytes);
     std::vector<std::thread> threads;
     for (uint64_t t = 0; t < 4; ++t) {
       threads.emplace_back([&, t] {

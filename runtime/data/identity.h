@@ -1,0 +1,28 @@
+// The hash that names a data set.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/hash.h"
+
+namespace trireme {
+
+// SHA-256 over a line of facts and what else is given, in order.
+class Identity {
+ public:
+  explicit Identity(std::string_view facts) { add(facts); }
+  void add(std::string_view text) { hash_.update(std::as_bytes(std::span(text))); }
+  template <class T>
+  void add(std::span<const T> values) {
+    hash_.update(std::as_bytes(values));
+  }
+  std::string hex() { return hash_.hex(); }
+
+ private:
+  Sha256 hash_;
+};
+
+}  // namespace trireme
