@@ -51,7 +51,8 @@ std::string ImageDataset::identity() const {
 std::string ImageDataset::description() const {
   const Shape& stored = file_->image_shape();
   const Shape& shape = transform_.output_shape();
-  std::string text = fmt::format("{} samples: images of {} x {} x {}", size(), stored[0], stored[1], stored[2]);
+  std::string text =
+      fmt::format("{} samples: images of {} x {} x {}", size(), stored[0], stored[1], stored[2]);
   if (shape != stored) text += fmt::format(" (read as {} x {})", shape[0], shape[1]);
   return text + fmt::format(", {} classes", file_->classes());
 }

@@ -20,10 +20,10 @@ namespace trireme {
 struct Batch {
   const void* features = nullptr;  // images float32 (count, H, W, C), rows of a table float32 (count, F),
                                    // text int32 (count, T)
-  const void* targets = nullptr;  // classes int32 (count), values float32 (count, K), text int32 (count, T)
-  int64_t count = 0;              // samples of this rank; 0 where the step has fewer samples than ranks
-  int64_t global_count = 0;       // samples over all ranks
-  int64_t first = 0;              // place of this rank's first sample in the global batch
+  const void* targets = nullptr;   // classes int32 (count), values float32 (count, K), text int32 (count, T)
+  int64_t count = 0;               // samples of this rank; 0 where the step has fewer samples than ranks
+  int64_t global_count = 0;        // samples over all ranks
+  int64_t first = 0;               // place of this rank's first sample in the global batch
   int64_t epoch = 0;
   int64_t step = 0;            // global step of a training pass; number of the batch in a sequential one
   double stall_seconds = 0.0;  // how long next() waited
