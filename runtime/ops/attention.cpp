@@ -65,7 +65,7 @@ struct Head {
       : call(kernel_call), e(extents), sample(of_sample), head(of_head) {
     q = qkv + sample * e.length * 3 * e.channels + head * e.head_size();
     causal = flag(call.node.attributes, "causal");
-    rate = static_cast<float>(call.node.attributes.real("rate"));
+    rate = call.node.attributes.real("rate");
     layer = static_cast<uint32_t>(call.node.attributes.integer("layer"));
     scale = e.scale();
   }
@@ -83,7 +83,8 @@ struct Head {
   // 1 / (1 - rate) where kept, else 0.
   double mask(int64_t i, int64_t j) const {
     if (rate == 0) return 1;
-    return attention_keeps(call.scalars, layer, e, sample, head, i, j, rate) ? 1 / (1 - double{rate}) : 0;
+    bool keeps = attention_keeps(call.scalars, layer, e, sample, head, i, j, static_cast<float>(rate));
+    return keeps ? 1 / (1 - rate) : 0;
   }
   // Row i of a tensor [N, T, C].
   template <class U>
@@ -97,9 +98,8 @@ struct Head {
   int64_t sample, head;
   const T* q;
   bool causal;
-  float rate;
   uint32_t layer;
-  double scale;
+  double rate, scale;
 };
 
 // Sums over at most so many channels are kept at once; wider heads are gone through in parts.

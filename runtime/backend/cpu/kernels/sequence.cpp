@@ -26,13 +26,14 @@ inline Gelu gelu_by_erf(Vec x) {
   return {x * below, below + x * density * 0.39894228040f};
 }
 
-// 0.5 (1 + tanh(u)) = 1 / (1 + exp(-2 u)), whose slope by u is 2 s (1 - s).
+// s = 0.5 (1 + tanh(u)) = 1 / (1 + exp(-2 u)), whose slope by u is 2 s (1 - s), with 1 - s = exp(-2 u) s.
 inline Gelu gelu_by_tanh(Vec x) {
   Vec square = x * x;
   Vec u = x * 0.79788456080f * (square * 0.044715f + 1.0f);
-  Vec s = 1.0f / (1.0f + exponential(u * -2.0f));
+  Vec e = exponential(u * -2.0f);
+  Vec s = 1.0f / (1.0f + e);
   Vec du = (square * 0.134145f + 1.0f) * 0.79788456080f;
-  return {x * s, s + x * 2.0f * s * (1.0f - s) * du};
+  return {x * s, s + x * 2.0f * (s * (e * s)) * du};
 }
 
 inline Gelu gelu_of(Vec x, bool by_tanh) { return by_tanh ? gelu_by_tanh(x) : gelu_by_erf(x); }
