@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <vector>
 
+#include "base/half.h"
 #include "base/rng.h"
 
 namespace trireme::cpu {
@@ -40,12 +42,64 @@ TEST_P(KernelSets, ElementwiseAtOddLengths) {
     auto x = random(static_cast<size_t>(n), 1);
     auto z = random(static_cast<size_t>(n), 2);
     std::vector<float> y(x.size() + 1, 42.0f);  // one more: must stay untouched
-    set_->relu(x.data(), y.data(), n);
+    set_->relu(ElementType::float32, x.data(), y.data(), n);
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i], x[i] > 0 ? x[i] : 0.0f);
-    set_->relu_backward(z.data(), x.data(), y.data(), n);
+    set_->relu_backward(ElementType::float32, z.data(), x.data(), y.data(), n);
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i], x[i] > 0 ? z[i] : 0.0f);
-    set_->add(x.data(), z.data(), y.data(), n);
+    set_->add(ElementType::float32, x.data(), z.data(), y.data(), n);
     for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i], x[i] + z[i]);
+    EXPECT_EQ(y.back(), 42.0f);
+  }
+}
+
+// Value by value the same as base/half.h: all bit patterns one way, rounding, infinities and denormals the other.
+template <class T>
+void expect_conversions(const KernelSet& set, ElementType type) {
+  std::vector<T> halves(65536);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i].bits = static_cast<uint16_t>(i);
+  std::vector<float> wide(halves.size());
+  set.widen(type, halves.data(), wide.data(), static_cast<int64_t>(halves.size()));
+  for (size_t i = 0; i < halves.size(); ++i) {
+    float wanted = halves[i];
+    if (std::isnan(wanted)) {
+      ASSERT_TRUE(std::isnan(wide[i])) << i;
+    } else {
+      ASSERT_EQ(std::bit_cast<uint32_t>(wide[i]), std::bit_cast<uint32_t>(wanted)) << i;
+    }
+  }
+  RandomStream stream(5, Purpose::test);
+  std::vector<float> floats(100003);
+  for (size_t i = 0; i < floats.size(); ++i) {
+    floats[i] = i % 2 ? std::bit_cast<float>(stream.next()) : std::ldexp(stream.normal(), static_cast<int>(i % 60) - 40);
+  }
+  for (float special : {INFINITY, -INFINITY, -0.0f, 65519.0f, 65520.0f, 3.4e38f}) floats.push_back(special);
+  std::vector<T> rounded(floats.size());
+  set.narrow(type, floats.data(), rounded.data(), static_cast<int64_t>(floats.size()));
+  for (size_t i = 0; i < floats.size(); ++i) {
+    if (std::isnan(floats[i])) {
+      ASSERT_TRUE(std::isnan(static_cast<float>(rounded[i]))) << i;
+    } else {
+      ASSERT_EQ(rounded[i].bits, T(floats[i]).bits) << floats[i];
+    }
+  }
+}
+
+TEST_P(KernelSets, ConvertLikeTheTypesThemselves) {
+  expect_conversions<BFloat16>(*set_, ElementType::bfloat16);
+  expect_conversions<Float16>(*set_, ElementType::float16);
+}
+
+TEST_P(KernelSets, SixteenBitsAtOddLengths) {
+  for (int64_t n : {1, 3, 15, 16, 17, 1001}) {
+    auto x = random(static_cast<size_t>(n), 1);
+    auto z = random(static_cast<size_t>(n), 2);
+    std::vector<BFloat16> a(x.begin(), x.end()), b(z.begin(), z.end()), y(a.size() + 1, BFloat16(42.0f));
+    set_->relu(ElementType::bfloat16, a.data(), y.data(), n);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(a[i]) : 0.0f).bits);
+    set_->add(ElementType::bfloat16, a.data(), b.data(), y.data(), n);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] + b[i]).bits);
+    set_->relu_backward(ElementType::bfloat16, b.data(), a.data(), y.data(), n);
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(b[i]) : 0.0f).bits);
     EXPECT_EQ(y.back(), 42.0f);
   }
 }
@@ -53,7 +107,7 @@ TEST_P(KernelSets, ElementwiseAtOddLengths) {
 TEST_P(KernelSets, ReluKeepsNaN) {
   std::vector<float> x(35, std::nanf(""));
   std::vector<float> y(35);
-  set_->relu(x.data(), y.data(), 35);
+  set_->relu(ElementType::float32, x.data(), y.data(), 35);
   for (float value : y) EXPECT_TRUE(std::isnan(value));
 }
 
@@ -62,7 +116,7 @@ TEST_P(KernelSets, DropoutDrawsWhatTheCounterSays) {
   const int64_t elements = 139;
   std::vector<float> x(static_cast<size_t>(rows * elements), 1.0f);
   std::vector<float> y(x.size());
-  set_->dropout(x.data(), y.data(), 7, rows, elements, 11, 12, 5, 2, 0.25f);
+  set_->dropout(ElementType::float32, x.data(), y.data(), 7, rows, elements, 11, 12, 5, 2, 0.25f);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t e = 0; e < elements; ++e) {
       RandomBlock block = philox(11, 12, static_cast<uint32_t>(e / 4), static_cast<uint32_t>(7 + row), 5, 2);
@@ -121,8 +175,8 @@ TEST_P(KernelSets, NormSumsAndApply) {
     auto offset = random(mean.size(), 9);
     std::vector<float> first(mean.size()), second(mean.size()), y(x.size()), dx(x.size());
     for (bool relu : {false, true}) {
-      set_->norm_apply(x.data(), rows, channels, scale.data(), offset.data(), relu, y.data());
-      set_->norm_backward_apply(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
+      set_->norm_apply(ElementType::float32, x.data(), rows, channels, scale.data(), offset.data(), relu, y.data());
+      set_->norm_backward_apply(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
                                 relu, scale.data(), offset.data(), mean.data(), dx.data());
       for (size_t i = 0; i < x.size(); ++i) {
         size_t c = i % mean.size();
@@ -131,7 +185,7 @@ TEST_P(KernelSets, NormSumsAndApply) {
         EXPECT_NEAR(y[i], relu && z < 0 ? 0.0f : z, 1e-5);
         EXPECT_NEAR(dx[i], d * scale[c] + (x[i] - mean[c]) * offset[c] + mean[c], 1e-5);
       }
-      set_->norm_backward_sums(dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
+      set_->norm_backward_sums(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
                                relu, first.data(), second.data());
       for (size_t c = 0; c < mean.size(); ++c) {
         double s = 0;
@@ -145,7 +199,7 @@ TEST_P(KernelSets, NormSumsAndApply) {
         EXPECT_NEAR(second[c], q, 1e-4);
       }
     }
-    set_->norm_sums(x.data(), rows, channels, mean.data(), first.data(), second.data());
+    set_->norm_sums(ElementType::float32, x.data(), rows, channels, mean.data(), first.data(), second.data());
     for (size_t c = 0; c < mean.size(); ++c) {
       double s = 0;
       double q = 0;

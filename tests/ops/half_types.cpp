@@ -128,5 +128,59 @@ TEST_P(BackendHalfTypes, EqualTheReferenceWhenOverwritingAnInput) {
   }
 }
 
+TEST_P(BackendHalfTypes, EqualTheReferenceOnTheShapesOfOurNets) {
+  auto integers = [](std::initializer_list<std::pair<std::string, int64_t>> entries) {
+    Attributes attributes;
+    for (const auto& [name, value] : entries) attributes.set(name, value);
+    return attributes;
+  };
+  Attributes image = integers({{"padding", 1}, {"height", 14}, {"width", 14}});
+  const std::vector<std::pair<std::string, OpSample>> shapes = {
+      // Enough rows for weights to be packed, and fewer.
+      {"linear", {.inputs = {{4, 72, 96}, {96, 40}, {40}}, .attributes = integers({{"relu", 1}})}},
+      {"linear", {.inputs = {{300, 33}, {17, 33}, {}}, .attributes = integers({{"transposed", 1}}), .absent = {2}}},
+      {"linear", {.inputs = {{64, 784}, {784, 128}, {128}}}},
+      {"linear_backward_data", {.inputs = {{288, 40}, {96, 40}}}},
+      {"linear_backward_data", {.inputs = {{64, 120}, {400, 120}}}},
+      {"linear_backward_weights", {.inputs = {{288, 40}, {288, 96}}}},
+      {"convolution", {.inputs = {{4, 28, 28, 1}, {5, 5, 1, 6}, {6}}, .attributes = integers({{"padding", 2}})}},
+      {"convolution", {.inputs = {{4, 14, 14, 32}, {3, 3, 32, 64}, {64}}, .attributes = integers({{"padding", 1}})}},
+      {"convolution_backward_data", {.inputs = {{4, 14, 14, 64}, {3, 3, 32, 64}}, .attributes = image}},
+      {"convolution_backward_weights",
+       {.inputs = {{4, 14, 14, 64}, {4, 14, 14, 32}},
+        .attributes = integers({{"padding", 1}, {"kernel_height", 3}, {"kernel_width", 3}})}},
+      {"max_pool", {.inputs = {{4, 28, 28, 32}}}},
+      {"batch_norm",
+       {.inputs = {{8, 14, 14, 64}, {64}, {64}, {64}, {64}}, .attributes = integers({{"relu", 1}}), .positive = {4}}},
+      {"batch_norm_backward",
+       {.inputs = {{8, 14, 14, 32}, {8, 14, 14, 32}, {32}, {32}, {32}, {32}}, .positive = {5}}},
+      {"add", {.inputs = {{16, 14, 14, 33}, {16, 14, 14, 33}}}},
+      {"dropout", {.inputs = {{64, 127}}}},
+  };
+  for (const auto& [name, sample] : shapes) {
+    for (DType type : half_types) {
+      SCOPED_TRACE(name + " on " + sample.inputs[0].to_string() + " in " + std::string(name_of(type)));
+      expect_equal(find_op(name), sample, type, false);
+    }
+  }
+}
+
+// Packed weights must not be the first ones.
+TEST_P(BackendHalfTypes, FollowParametersThatChange) {
+  const OpSample sample{.inputs = {{300, 32}, {32, 16}, {16}}};
+  const Op& op = find_op("linear");
+  for (DType type : half_types) {
+    SampleGraph s = sample_graph(op, sample, type);
+    GraphRun ours(s.graph, *cpu), oracle(s.graph, *reference);
+    for (uint64_t seed : {1, 2}) {
+      for (GraphRun* run : {&ours, &oracle}) {
+        run->draw_inputs(s, sample, s.graph.nodes[0].attributes, seed);
+        run->run(test_scalars());
+      }
+      EXPECT_LE(relative_error(ours.values(s.outputs[0]), oracle.values(s.outputs[0])), unit(type)) << seed;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace trireme::test

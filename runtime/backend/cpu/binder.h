@@ -12,6 +12,12 @@
 
 namespace trireme::cpu {
 
+// The kernels' name of a floating type of 16 or 32 bits.
+inline ElementType element_type(DType type) {
+  if (type == DType::bfloat16) return ElementType::bfloat16;
+  return type == DType::float16 ? ElementType::float16 : ElementType::float32;
+}
+
 // Everything about one node at bind time.
 struct Binding {
   const Graph& graph;
@@ -29,6 +35,7 @@ struct Binding {
   void* const* input(size_t i) const { return &addresses[static_cast<size_t>(node.inputs[i])]; }
   void* const* output(size_t i) const { return &addresses[static_cast<size_t>(node.outputs[i])]; }
   int64_t integer(std::string_view name) const { return node.attributes.integer(name); }
+  ElementType type() const { return element_type(kernel_type(graph, node)); }  // of the activations
   double real(std::string_view name) const { return node.attributes.real(name); }
 };
 
@@ -36,10 +43,12 @@ struct Binding {
 inline const float* read(void* const* slot) { return static_cast<const float*>(*slot); }
 inline float* write(void* const* slot) { return static_cast<float*>(*slot); }
 
-// The kernels' name of a floating type of 16 or 32 bits.
-inline ElementType element_type(DType type) {
-  if (type == DType::bfloat16) return ElementType::bfloat16;
-  return type == DType::float16 ? ElementType::float16 : ElementType::float32;
+// Element `index` of the tensor of `type` at a slot.
+inline const void* read_at(void* const* slot, ElementType type, int64_t index) {
+  return static_cast<const std::byte*>(*slot) + index * (type == ElementType::float32 ? 4 : 2);
+}
+inline void* write_at(void* const* slot, ElementType type, int64_t index) {
+  return static_cast<std::byte*>(*slot) + index * (type == ElementType::float32 ? 4 : 2);
 }
 
 using Binder = Kernel (*)(const Binding&);
@@ -71,7 +80,10 @@ Kernel bind_attention(const Binding&);
 Kernel bind_attention_backward(const Binding&);
 Kernel bind_softmax_cross_entropy(const Binding&);
 Kernel bind_softmax_cross_entropy_backward(const Binding&);
+Kernel bind_cast(const Binding&);
 // the op table's plain loop
 Kernel bind_plain(const Binding&);
+// `binder`'s float32 kernel for a node of 16-bit values
+Kernel bind_through_float(const Binding&, Binder binder);
 
 }  // namespace trireme::cpu

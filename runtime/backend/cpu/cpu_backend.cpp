@@ -12,32 +12,43 @@ namespace trireme {
 namespace cpu {
 namespace {
 
-// A binder, and whether it takes 16-bit activations. For those that do not, the op table's loop does.
+// The activations that a binder takes.
+enum class Takes { float32, bfloat16, halves };
+
 struct Row {
-  Row(Binder one, bool takes_halves = false) : binder(one), halves(takes_halves) {}  // NOLINT: {"op", bind_op}
+  Row(Binder one, Takes what = Takes::float32) : binder(one), takes(what) {}  // NOLINT: {"op", bind_op}
   Binder binder;
-  bool halves;
+  Takes takes;
 };
+
+// 16-bit nodes run the binder's own kernel where it takes them. The op table's loops take all; what is left is computed
+// in float32.
+Kernel bind_row(const Row& row, const Binding& b) {
+  DType type = kernel_type(b.graph, b.node);
+  bool own = !is_half_type(type) || row.binder == bind_plain || row.takes == Takes::halves ||
+             (row.takes == Takes::bfloat16 && type == DType::bfloat16);
+  return own ? row.binder(b) : bind_through_float(b, row.binder);
+}
 
 const std::map<std::string_view, Row>& binders() {
   static const std::map<std::string_view, Row> table = {
-      {"linear", bind_linear},
-      {"linear_backward_data", bind_linear_backward_data},
-      {"linear_backward_weights", bind_linear_backward_weights},
-      {"convolution", bind_convolution},
-      {"convolution_backward_data", bind_convolution_backward_data},
-      {"convolution_backward_weights", bind_convolution_backward_weights},
-      {"relu", bind_relu},
-      {"relu_backward", bind_relu_backward},
-      {"add", bind_add},
-      {"dropout", bind_dropout},
-      {"dropout_backward", bind_dropout},
-      {"max_pool", bind_max_pool},
-      {"max_pool_backward", bind_max_pool_backward},
-      {"batch_norm", bind_batch_norm},
-      {"batch_norm_inference", bind_batch_norm_inference},
-      {"batch_norm_backward", bind_batch_norm_backward},
-      {"cast", bind_plain},
+      {"linear", {bind_linear, Takes::bfloat16}},
+      {"linear_backward_data", {bind_linear_backward_data, Takes::bfloat16}},
+      {"linear_backward_weights", {bind_linear_backward_weights, Takes::bfloat16}},
+      {"convolution", {bind_convolution, Takes::bfloat16}},
+      {"convolution_backward_data", {bind_convolution_backward_data, Takes::bfloat16}},
+      {"convolution_backward_weights", {bind_convolution_backward_weights, Takes::bfloat16}},
+      {"relu", {bind_relu, Takes::halves}},
+      {"relu_backward", {bind_relu_backward, Takes::halves}},
+      {"add", {bind_add, Takes::halves}},
+      {"dropout", {bind_dropout, Takes::halves}},
+      {"dropout_backward", {bind_dropout, Takes::halves}},
+      {"max_pool", {bind_max_pool, Takes::halves}},
+      {"max_pool_backward", {bind_max_pool_backward, Takes::halves}},
+      {"batch_norm", {bind_batch_norm, Takes::halves}},
+      {"batch_norm_inference", {bind_batch_norm_inference, Takes::halves}},
+      {"batch_norm_backward", {bind_batch_norm_backward, Takes::halves}},
+      {"cast", {bind_cast, Takes::halves}},
       {"scale_gradient", bind_plain},
       {"scale_gradient_backward", bind_plain},
       {"average_pool", bind_plain},
@@ -54,10 +65,10 @@ const std::map<std::string_view, Row>& binders() {
       {"embedding_backward", bind_embedding_backward},
       {"layer_norm", bind_layer_norm},
       {"layer_norm_backward", bind_layer_norm_backward},
-      {"gelu", {bind_gelu, true}},
-      {"gelu_backward", {bind_gelu_backward, true}},
-      {"attention", {bind_attention, true}},
-      {"attention_backward", {bind_attention_backward, true}},
+      {"gelu", {bind_gelu, Takes::halves}},
+      {"gelu_backward", {bind_gelu_backward, Takes::halves}},
+      {"attention", {bind_attention, Takes::halves}},
+      {"attention_backward", {bind_attention_backward, Takes::halves}},
       {"softmax_cross_entropy", bind_softmax_cross_entropy},
       {"softmax_cross_entropy_backward", bind_softmax_cross_entropy_backward},
       {"top1_correct", bind_plain},
@@ -104,9 +115,8 @@ class CpuBackend : public Backend {
       }
     }
     try {
-      const Row& row = found->second;
-      Binder binder = is_half_type(kernel_type(graph, node)) && !row.halves ? bind_plain : row.binder;
-      return binder({graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
+      return bind_row(found->second,
+                      {graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
     } catch (const dnnl::error& error) {
       throw DeviceError("{}: oneDNN cannot make {}: {}", node.origin, node.op, error.what());
     }

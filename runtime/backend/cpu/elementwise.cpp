@@ -20,6 +20,7 @@ Task pool_geometry(const Binding& b, const Shape& image, const Shape& result) {
   task.kernel = b.integer("kernel");
   task.stride = b.integer("stride");
   task.padding = b.integer("padding");
+  task.type = b.type();
   return task;
 }
 
@@ -29,26 +30,26 @@ int64_t elements_per_image(const Shape& shape) { return shape.elements() / shape
 
 Kernel bind_relu(const Binding& b) {
   return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
-          threads = b.threads](const StepScalars&) {
+          threads = b.threads, type = b.type()](const StepScalars&) {
     for_each_part(threads, n, elements_per_part,
-                  [&](int64_t i, int64_t end) { k->relu(read(x) + i, write(y) + i, end - i); });
+                  [&](int64_t i, int64_t end) { k->relu(type, read_at(x, type, i), write_at(y, type, i), end - i); });
   };
 }
 
 Kernel bind_relu_backward(const Binding& b) {
   return [dy = b.input(0), y = b.input(1), dx = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
-          threads = b.threads](const StepScalars&) {
+          threads = b.threads, type = b.type()](const StepScalars&) {
     for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
-      k->relu_backward(read(dy) + i, read(y) + i, write(dx) + i, end - i);
+      k->relu_backward(type, read_at(dy, type, i), read_at(y, type, i), write_at(dx, type, i), end - i);
     });
   };
 }
 
 Kernel bind_add(const Binding& b) {
   return [x = b.input(0), z = b.input(1), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
-          threads = b.threads](const StepScalars&) {
+          threads = b.threads, type = b.type()](const StepScalars&) {
     for_each_part(threads, n, elements_per_part,
-                  [&](int64_t i, int64_t end) { k->add(read(x) + i, read(z) + i, write(y) + i, end - i); });
+                  [&](int64_t i, int64_t end) { k->add(type, read_at(x, type, i), read_at(z, type, i), write_at(y, type, i), end - i); });
   };
 }
 
@@ -58,11 +59,11 @@ Kernel bind_dropout(const Binding& b) {
   auto layer = static_cast<uint32_t>(b.integer("layer"));
   auto rate = static_cast<float>(b.real("rate"));
   return [x = b.input(0), y = b.output(0), rows = shape[0], n = elements_per_image(shape), layer, rate,
-          k = &b.kernels, threads = b.threads](const StepScalars& s) {
+          k = &b.kernels, threads = b.threads, type = b.type()](const StepScalars& s) {
     auto key0 = static_cast<uint32_t>(s.seed);
     auto key1 = static_cast<uint32_t>(s.seed >> 32) ^ (static_cast<uint32_t>(Purpose::dropout) << 24);
     for_each_index(threads, rows, [&](int64_t row) {
-      k->dropout(read(x) + row * n, write(y) + row * n, s.first_sample + row, 1, n, key0, key1,
+      k->dropout(type, read_at(x, type, row * n), write_at(y, type, row * n), s.first_sample + row, 1, n, key0, key1,
                  static_cast<uint32_t>(s.step), layer, rate);
     });
   };
@@ -77,8 +78,8 @@ Kernel bind_max_pool(const Binding& b) {
           threads = b.threads](const StepScalars&) {
     for_each_index(threads, images, [&](int64_t i) {
       MaxPoolTask task = geometry;
-      task.x = read(x) + i * in_size;
-      task.y = write(y) + i * out_size;
+      task.x = read_at(x, task.type, i * in_size);
+      task.y = write_at(y, task.type, i * out_size);
       task.argmax = static_cast<uint8_t*>(*argmax) + i * out_size;
       k->max_pool(task);
     });
@@ -86,6 +87,9 @@ Kernel bind_max_pool(const Binding& b) {
 }
 
 Kernel bind_max_pool_backward(const Binding& b) {
+  // Windows that overlap add up in dx, which 16 bits would round at every window.
+  bool overlap = b.integer("stride") < b.integer("kernel");
+  if (overlap && b.type() != ElementType::float32) return bind_through_float(b, bind_max_pool_backward);
   const Shape& in = b.output_shape(0);
   const Shape& out = b.input_shape(0);
   auto geometry = pool_geometry<MaxPoolBackwardTask>(b, in, out);
@@ -94,10 +98,28 @@ Kernel bind_max_pool_backward(const Binding& b) {
           threads = b.threads](const StepScalars&) {
     for_each_index(threads, images, [&](int64_t i) {
       MaxPoolBackwardTask task = geometry;
-      task.dy = read(dy) + i * out_size;
+      task.dy = read_at(dy, task.type, i * out_size);
       task.argmax = static_cast<const uint8_t*>(*argmax) + i * out_size;
-      task.dx = write(dx) + i * in_size;
+      task.dx = write_at(dx, task.type, i * in_size);
       k->max_pool_backward(task);
+    });
+  };
+}
+
+Kernel bind_cast(const Binding& b) {
+  DType from = kernel_type(b.graph, b.node);
+  DType to = b.graph.value(b.node.outputs[0]).type.dtype;
+  if (from != DType::float32 && to != DType::float32) return bind_plain(b);  // from one 16-bit type to the other
+  bool widens = to == DType::float32;
+  ElementType type = element_type(widens ? from : to);
+  return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels, threads = b.threads, type,
+          widens](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      if (widens) {
+        k->widen(type, read_at(x, type, i), write(y) + i, end - i);
+      } else {
+        k->narrow(type, read(x) + i, write_at(y, type, i), end - i);
+      }
     });
   };
 }

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/buffer.h"
 
 namespace trireme::cpu {
 
 struct Library {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
+  Buffer scratch;  // of 16-bit nodes that compute in float32 (through_float.cpp); one runs at a time
 };
 
 // A primitive with its arguments. Addresses are read through the graph's table at every execution, so that
@@ -46,6 +48,12 @@ using Tag = dnnl::memory::format_tag;
 // float32 tensor of the given logical extents.
 inline Desc float_desc(dnnl::memory::dims extents, Tag tag) {
   return Desc(std::move(extents), dnnl::memory::data_type::f32, tag);
+}
+
+// The same of type float32 or bfloat16, the two that the library computes in on this kind of processor.
+inline Desc typed_desc(DType type, dnnl::memory::dims extents, Tag tag) {
+  using Type = dnnl::memory::data_type;
+  return Desc(std::move(extents), type == DType::bfloat16 ? Type::bf16 : Type::f32, tag);
 }
 
 // Attributes that fuse a relu behind the result, if asked.

@@ -51,7 +51,7 @@ Kernel bind_embedding(const Binding& b) {
             const float* from = read(weight) + token[r] * channels;
             float* to = write(y) + r * channels;
             if (position != nullptr) {
-              k->add(from, read(position) + r % length * channels, to, channels);
+              k->add(ElementType::float32, from, read(position) + r % length * channels, to, channels);
             } else {
               std::memcpy(to, from, static_cast<size_t>(channels) * sizeof(float));
             }
@@ -76,14 +76,14 @@ Kernel bind_embedding_backward(const Binding& b) {
       std::memset(to, 0, bytes);
       auto token = static_cast<size_t>(v);
       for (size_t i = occurrences->begin[token]; i < occurrences->begin[token + 1]; ++i) {
-        k->add(to, read(dy) + static_cast<int64_t>(occurrences->places[i]) * channels, to, channels);
+        k->add(ElementType::float32, to, read(dy) + static_cast<int64_t>(occurrences->places[i]) * channels, to, channels);
       }
     });
     for_each_index(threads, extent, [&](int64_t p) {
       float* to = write(dposition) + p * channels;
       std::memset(to, 0, bytes);
       for (int64_t s = 0; p < length && s < samples; ++s) {
-        k->add(to, read(dy) + (s * length + p) * channels, to, channels);
+        k->add(ElementType::float32, to, read(dy) + (s * length + p) * channels, to, channels);
       }
     });
   };

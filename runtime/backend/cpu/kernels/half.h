@@ -88,6 +88,16 @@ static inline void store_whole(Half* p, Vec v) {
   store_partial(p, v, lanes);
 }
 
+// Whole vectors, as load and store of vector.h.
+template <class T>
+static inline Vec load(const T* p) {
+  return load_partial(p, lanes);
+}
+template <class T>
+static inline void store(T* p, Vec v) {
+  store_partial(p, v, lanes);
+}
+
 // Calls body(p) with `p` as a pointer to elements of `type`.
 template <class Body>
 static inline void with_type(ElementType type, const void* p, const Body& body) {
@@ -99,6 +109,16 @@ static inline void with_type(ElementType type, const void* p, const Body& body) 
     case ElementType::float16:
       return body(static_cast<const Float16*>(p));
   }
+}
+
+// `p` as a pointer to what `like` points to.
+template <class T>
+static inline const T* same_type(const T*, const void* p) {
+  return static_cast<const T*>(p);
+}
+template <class T>
+static inline T* same_type(const T*, void* p) {
+  return static_cast<T*>(p);
 }
 
 template <class Body>

@@ -12,21 +12,24 @@ namespace trireme::cpu {
 
 // One image of a max pooling. `argmax` is the position in the window, row by row.
 struct MaxPoolTask {
-  const float* x;
-  float* y;
+  const void* x;
+  void* y;
   uint8_t* argmax;
   int64_t height, width, channels;
   int64_t out_height, out_width;
   int64_t kernel, stride, padding;
+  ElementType type = ElementType::float32;  // of x and y
 };
 
+// Of 16 bits, windows must not overlap: sums are not made in dx.
 struct MaxPoolBackwardTask {
-  const float* dy;
+  const void* dy;
   const uint8_t* argmax;
-  float* dx;
+  void* dx;
   int64_t height, width, channels;
   int64_t out_height, out_width;
   int64_t kernel, stride, padding;
+  ElementType type = ElementType::float32;  // of dy and dx
 };
 
 // Of a row of logits: the largest, the sum of exp(z - largest), the sum of z - largest.
@@ -36,25 +39,28 @@ struct SoftmaxRow {
 
 struct KernelSet {
   const char* name;
-  void (*relu)(const float* x, float* y, int64_t count);
-  void (*relu_backward)(const float* dy, const float* y, float* dx, int64_t count);
-  void (*add)(const float* a, const float* b, float* y, int64_t count);
+  void (*relu)(ElementType type, const void* x, void* y, int64_t count);
+  void (*relu_backward)(ElementType type, const void* dy, const void* y, void* dx, int64_t count);
+  void (*add)(ElementType type, const void* a, const void* b, void* y, int64_t count);
+  // To float32 and back, rounded to nearest even.
+  void (*widen)(ElementType type, const void* x, float* y, int64_t count);
+  void (*narrow)(ElementType type, const float* x, void* y, int64_t count);
   void (*max_pool)(const MaxPoolTask&);
   void (*max_pool_backward)(const MaxPoolBackwardTask&);
-  // Batch norm over rows of `channels`: sum[c] = sum of x - shift[c], square[c] = sum of (x - shift[c])^2.
-  void (*norm_sums)(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square);
+  // Batch norm over rows of `channels`; x, y, dy and dx are of `type`: sum[c] = sum of x - shift[c], square[c] = sum of (x - shift[c])^2.
+  void (*norm_sums)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square);
   // y = x * scale[c] + offset[c], with relu if asked.
-  void (*norm_apply)(const float* x, int64_t rows, int64_t channels, const float* scale, const float* offset,
-                     bool relu, float* y);
+  void (*norm_apply)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale, const float* offset,
+                     bool relu, void* y);
   // Sums over rows of dz and dz * (x - mean), where dz = dy, or dy masked by x * scale + offset > 0.
-  void (*norm_backward_sums)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+  void (*norm_backward_sums)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
                              const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x);
   // dx = dz * a[c] + (x - mean[c]) * b[c] + d[c]
-  void (*norm_backward_apply)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+  void (*norm_backward_apply)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
                               const float* scale, const float* offset, bool relu, const float* a, const float* b,
-                              const float* d, float* dx);
+                              const float* d, void* dx);
   // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as there.
-  void (*dropout)(const float* x, float* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
+  void (*dropout)(ElementType type, const void* x, void* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
                   uint32_t key1, uint32_t step, uint32_t layer, float rate);
   // GELU by erf or by tanh (ops/gelu.cpp) of `count` elements of `type`.
   void (*gelu)(ElementType type, const void* x, void* y, int64_t count, bool by_tanh);

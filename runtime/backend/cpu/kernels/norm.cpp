@@ -1,5 +1,6 @@
 // Batch norm over rows of channels (channels-last): one pass per sum, one per result. Rows are walked whole, in
 // groups of up to four vectors of channels, so that every pass streams through memory once per group.
+#include "backend/cpu/kernels/half.h"
 #include "backend/cpu/kernels/set.h"
 
 namespace TRIREME_KERNEL_SPACE {
@@ -16,13 +17,12 @@ inline void for_channels(int64_t channels, Body body) {
 // dy where the forward result was positive, else 0.
 inline Vec masked(Vec dy, Vec x, Vec scale, Vec offset) { return x * scale + offset > Vec{} ? dy : Vec{}; }
 
-}  // namespace
-
-void norm_sums(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
+template <class T>
+inline void norm_sums_of(const T* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec s0{}, s1{}, q0{}, q1{};
     Vec middle = load_partial(shift + c, n);
-    const float* in = x + c;
+    const T* in = x + c;
     int64_t r = 0;
     for (; r + 2 <= rows; r += 2, in += 2 * channels) {
       Vec a = load_partial(in, n) - middle;
@@ -42,8 +42,9 @@ void norm_sums(const float* x, int64_t rows, int64_t channels, const float* shif
   });
 }
 
-void norm_apply(const float* x, int64_t rows, int64_t channels, const float* scale, const float* offset, bool relu,
-                float* y) {
+template <class T>
+inline void norm_apply_of(const T* x, int64_t rows, int64_t channels, const float* scale, const float* offset, bool relu,
+                T* y) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec a = load_partial(scale + c, n);
     Vec b = load_partial(offset + c, n);
@@ -54,7 +55,8 @@ void norm_apply(const float* x, int64_t rows, int64_t channels, const float* sca
   });
 }
 
-void norm_backward_sums(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+template <class T>
+inline void norm_backward_sums_of(const T* dy, const T* x, int64_t rows, int64_t channels, const float* mean,
                         const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec m = load_partial(mean + c, n);
@@ -74,9 +76,10 @@ void norm_backward_sums(const float* dy, const float* x, int64_t rows, int64_t c
   });
 }
 
-void norm_backward_apply(const float* dy, const float* x, int64_t rows, int64_t channels, const float* mean,
+template <class T>
+inline void norm_backward_apply_of(const T* dy, const T* x, int64_t rows, int64_t channels, const float* mean,
                          const float* scale, const float* offset, bool relu, const float* a, const float* b,
-                         const float* d, float* dx) {
+                         const float* d, T* dx) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec m = load_partial(mean + c, n);
     Vec forward_scale = load_partial(scale + c, n);
@@ -90,6 +93,36 @@ void norm_backward_apply(const float* dy, const float* x, int64_t rows, int64_t 
       if (relu) z = masked(z, v, forward_scale, forward_offset);
       store_partial(dx + r * channels + c, z * va + (v - m) * vb + vd, n);
     }
+  });
+}
+
+}  // namespace
+
+void norm_sums(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
+  with_type(type, x, [=](auto* in) {
+    norm_sums_of(in, rows, channels, shift, sum, square);
+  });
+}
+
+void norm_apply(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale, const float* offset, bool relu,
+                void* y) {
+  with_type(type, x, [=](auto* in) {
+    norm_apply_of(in, rows, channels, scale, offset, relu, same_type(in, y));
+  });
+}
+
+void norm_backward_sums(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
+                        const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x) {
+  with_type(type, dy, [=](auto* in) {
+    norm_backward_sums_of(in, same_type(in, x), rows, channels, mean, scale, offset, relu, sum_dz, sum_dz_x);
+  });
+}
+
+void norm_backward_apply(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
+                         const float* scale, const float* offset, bool relu, const float* a, const float* b,
+                         const float* d, void* dx) {
+  with_type(type, dy, [=](auto* in) {
+    norm_backward_apply_of(in, same_type(in, x), rows, channels, mean, scale, offset, relu, a, b, d, same_type(in, dx));
   });
 }
 

@@ -10,6 +10,8 @@ const KernelSet kernel_set = {
     relu,
     relu_backward,
     add,
+    widen,
+    narrow,
     max_pool,
     max_pool_backward,
     norm_sums,

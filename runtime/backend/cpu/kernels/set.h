@@ -6,18 +6,20 @@
 
 namespace TRIREME_KERNEL_SPACE {
 
-void relu(const float*, float*, int64_t);
-void relu_backward(const float*, const float*, float*, int64_t);
-void add(const float*, const float*, float*, int64_t);
+void relu(ElementType, const void*, void*, int64_t);
+void relu_backward(ElementType, const void*, const void*, void*, int64_t);
+void add(ElementType, const void*, const void*, void*, int64_t);
+void widen(ElementType, const void*, float*, int64_t);
+void narrow(ElementType, const float*, void*, int64_t);
 void max_pool(const MaxPoolTask&);
 void max_pool_backward(const MaxPoolBackwardTask&);
-void norm_sums(const float*, int64_t, int64_t, const float*, float*, float*);
-void norm_apply(const float*, int64_t, int64_t, const float*, const float*, bool, float*);
-void norm_backward_sums(const float*, const float*, int64_t, int64_t, const float*, const float*, const float*, bool,
-                        float*, float*);
-void norm_backward_apply(const float*, const float*, int64_t, int64_t, const float*, const float*, const float*, bool,
-                         const float*, const float*, const float*, float*);
-void dropout(const float*, float*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t, uint32_t, float);
+void norm_sums(ElementType, const void*, int64_t, int64_t, const float*, float*, float*);
+void norm_apply(ElementType, const void*, int64_t, int64_t, const float*, const float*, bool, void*);
+void norm_backward_sums(ElementType, const void*, const void*, int64_t, int64_t, const float*, const float*,
+                        const float*, bool, float*, float*);
+void norm_backward_apply(ElementType, const void*, const void*, int64_t, int64_t, const float*, const float*,
+                         const float*, bool, const float*, const float*, const float*, void*);
+void dropout(ElementType, const void*, void*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t, uint32_t, float);
 void gelu(ElementType, const void*, void*, int64_t, bool);
 void gelu_backward(ElementType, const void*, const void*, void*, int64_t, bool);
 void layer_norm(const float*, int64_t, int64_t, const float*, const float*, float, float*, float*, float*);
