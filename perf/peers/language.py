@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Trains a character language model in PyTorch as one of our resolved configs says, and prints one JSON line.
+
+The peer of perf/language. It reads the config.toml that trireme-train left in a run directory, so that net, steps,
+batch, sequence length, rate, schedule, clipping and weight decay are ours to the digit; the text is split and cut into windows as
+our data set is (characters in code-point order, the last part for validation; windows of sequence_length, a new
+offset and order each epoch). Starting values come from the same distributions by another generator.
+"""
+import argparse
+import json
+import math
+import time
+import tomllib
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """Pre-norm: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width, heads, dropout):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        samples, length, width = x.shape
+        q, k, v = (part.view(samples, length, self.heads, -1).transpose(1, 2)
+                   for part in self.qkv(self.norm1(x)).chunk(3, dim=-1))
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True,
+                                                    dropout_p=self.dropout if self.training else 0.0)
+        y = self.project(y.transpose(1, 2).reshape(samples, length, width))
+        x = x + functional.dropout(y, self.dropout, self.training)
+        y = self.down(functional.gelu(self.up(self.norm2(x))))
+        return x + functional.dropout(y, self.dropout, self.training)
+
+
+class Gpt(nn.Module):
+    def __init__(self, model, vocabulary, length):
+        super().__init__()
+        width, depth = model["width"] or 128, model["depth"] or 4
+        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+        self.dropout = nn.Dropout(model["dropout"])
+        self.blocks = nn.ModuleList(Block(width, model["heads"], model["dropout"]) for _ in range(depth))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                residual = name.endswith(("project.weight", "down.weight"))
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * depth) if residual else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        if model["tied"]:
+            self.head.weight = self.tokens.weight
+
+    def forward(self, tokens):
+        x = self.dropout(self.tokens(tokens) + self.positions.weight[:tokens.shape[1]])
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+class Lstm(nn.Module):
+    def __init__(self, model, vocabulary, _):
+        super().__init__()
+        units, depth = model["units"], model["depth"] or 2
+        embedding = model["embedding"] or units
+        self.tokens = nn.Embedding(vocabulary, embedding)
+        self.recurrence = nn.LSTM(embedding, units, depth, batch_first=True, dropout=model["dropout"])
+        self.dropout, self.head = nn.Dropout(model["dropout"]), nn.Linear(units, vocabulary)
+
+    def forward(self, tokens):
+        return self.head(self.dropout(self.recurrence(self.tokens(tokens))[0]))
+
+
+def read_text(path, fraction):
+    text = open(path, encoding="utf-8", newline="").read()
+    characters = sorted(set(text))
+    number = {character: i for i, character in enumerate(characters)}
+    tokens = numpy.array([number[character] for character in text], numpy.int64)
+    kept = len(tokens) - int(len(tokens) * fraction)
+    return torch.from_numpy(tokens[:kept]), torch.from_numpy(tokens[kept:]), len(characters)
+
+
+def windows(tokens, length, offset=0):
+    count = (len(tokens) - 1 - offset) // length
+    return (tokens[offset:offset + count * length].view(count, length),
+            tokens[offset + 1:offset + 1 + count * length].view(count, length))
+
+
+def rate_at(step, steps, base, schedule):
+    """runtime/optim/schedule.h: constant or cosine, with a linear warm-up."""
+    warmup = schedule["warmup_steps"]
+    if step < warmup:
+        return base * (step + 1) / (warmup + 1)
+    if schedule["kind"] == "constant":
+        return base
+    progress = (step - warmup) / max(1, steps - 1 - warmup)
+    final = schedule["final_fraction"]
+    return base * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def optimizer_of(model, config):
+    decays = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": decays, "weight_decay": config["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[config["kind"]]
+    return kind(groups, lr=config["learning_rate"], betas=(config["beta1"], config["beta2"]), eps=config["epsilon"],
+                fused=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="config.toml of a run directory of ours")
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--validation-fraction", type=float, default=0.1)
+    parser.add_argument("--steps", type=int, required=True, help="as our summary.json counts them")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    with open(options.config, "rb") as stream:
+        config = tomllib.load(stream)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+
+    training, validation, vocabulary = read_text(options.text, options.validation_fraction)
+    length, batch = config["data"]["sequence_length"], config["data"]["batch"]
+    model = {"gpt": Gpt, "lstm": Lstm}[config["model"]["kind"]](config["model"], vocabulary, length)
+    step_model = torch.compile(model) if options.compile else model
+    optimizer = optimizer_of(model, config["optimizer"])
+    clip = config["train"]["gradient_clip_norm"]
+
+    step, begin, loss = 0, time.perf_counter(), None
+    while step < options.steps:
+        x, y = windows(training, length, int(torch.randint(length, ())))
+        order = torch.randperm(len(x))
+        for first in range(0, len(x), batch):
+            if step == options.steps:
+                break
+            chosen = order[first:first + batch]
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(step, options.steps, config["optimizer"]["learning_rate"], config["schedule"])
+            optimizer.zero_grad(set_to_none=True)
+            logits = step_model(x.index_select(0, chosen))
+            loss = functional.cross_entropy(logits.view(-1, vocabulary), y.index_select(0, chosen).view(-1))
+            loss.backward()
+            if clip > 0:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            step += 1
+    seconds = time.perf_counter() - begin
+
+    model.eval()
+    total = 0.0
+    x, y = windows(validation, length)
+    with torch.no_grad():
+        for first in range(0, len(x), 256):
+            logits = model(x[first:first + 256])
+            total += float(functional.cross_entropy(logits.view(-1, vocabulary), y[first:first + 256].reshape(-1),
+                                                    reduction="sum"))
+    print(json.dumps({"validation_loss": total / x.numel(), "train_loss": float(loss), "train_seconds": seconds,
+                      "samples_per_second": options.steps * batch / seconds,
+                      "parameters": sum(p.numel() for p in model.parameters())}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
