@@ -163,7 +163,7 @@ def main():
             logits = model(x[first:first + 256])
             total += float(functional.cross_entropy(logits.view(-1, vocabulary), y[first:first + 256].reshape(-1),
                                                     reduction="sum"))
-    print(json.dumps({"validation_loss": total / x.numel(), "train_loss": float(loss), "train_seconds": seconds,
+    print(json.dumps({"validation_loss": total / x.numel(), "train_loss": float(loss.detach()), "train_seconds": seconds,
                       "samples_per_second": options.steps * batch / seconds,
                       "parameters": sum(p.numel() for p in model.parameters())}), flush=True)
 
