@@ -70,7 +70,7 @@ TEST(Graph, PrintsOneLineANode) {
             "i:labels : int32[4]\n"
             "w:fc.weight : float32[3, 2]\n"
             "w:fc.bias : float32[2]\n"
-            "%4 = linear(i:x, w:fc.weight, w:fc.bias) {relu=0} : float32[4, 2]  # fc\n"
+            "%4 = linear(i:x, w:fc.weight, w:fc.bias) {relu=0, transposed=0} : float32[4, 2]  # fc\n"
             "%5 = relu(%4) : float32[4, 2]  # act\n"
             "t:loss.softmax_cross_entropy, %7 = softmax_cross_entropy(%5, i:labels) {label_smoothing=0.1} : "
             "float32[], float32[4, 2]  # loss\n"
@@ -88,7 +88,7 @@ TEST(Graph, PrintsWhatIsMalformedToo) {
 
 TEST(GraphWriter, FillsDefaultsAndNamesOutputs) {
   SmallGraph s = small_graph();
-  EXPECT_EQ(s.graph.nodes[0].attributes, (Attributes{{"relu", int64_t{0}}}));
+  EXPECT_EQ(s.graph.nodes[0].attributes, (Attributes{{"relu", int64_t{0}}, {"transposed", int64_t{0}}}));
   EXPECT_EQ(s.graph.nodes[0].origin, "fc");
   EXPECT_EQ(s.graph.value(s.hidden).name, "fc.linear");
   EXPECT_EQ(s.graph.value(s.hidden).producer, 0);
