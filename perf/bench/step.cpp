@@ -13,28 +13,18 @@
 namespace trireme::bench {
 namespace {
 
-struct Inputs {
-  explicit Inputs(int64_t batch)
-      : images(static_cast<size_t>(batch * 784)), labels(static_cast<size_t>(batch)) {
-    for (size_t i = 0; i < images.size(); ++i) images[i] = static_cast<float>(i % 255) / 255.0f;
-    for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int32_t>(i % 10);
-    addresses[0] = images.data();
-    addresses[1] = labels.data();
-  }
-  std::vector<float> images;
-  std::vector<int32_t> labels;
-  const void* addresses[2];
-};
-
-void training_step(benchmark::State& state, const std::string& kind, int threads) {
+void training_step(benchmark::State& state, const std::string& kind, int threads,
+                   DType precision = DType::float32) {
   int64_t batch = state.range(0);
-  Program program = compile_training(training_graph(kind, batch));
+  CompileOptions options;
+  options.precision = precision;
+  Program program = compile_training(training_graph(kind, batch), options);
   auto backend = make_cpu_backend({threads});
   Arenas arenas(program.layout);
   initialize_arenas(program.graph, 1, arenas);
   Buffer workspace(program.plan.bytes);
   Executor executor(program, *backend, arenas, workspace);
-  Inputs inputs(batch);
+  Inputs inputs(program.graph);
   StepScalars scalars{1, 0, 0, 1.0 / static_cast<double>(batch)};
   for (auto _ : state) {
     backend->parameters_changed();
@@ -46,17 +36,14 @@ void training_step(benchmark::State& state, const std::string& kind, int threads
 
 void evaluation_step(benchmark::State& state, const std::string& kind) {
   int64_t batch = state.range(0);
-  ModelConfig model;
-  model.kind = kind;
   ArenaLayout layout = compile_training(training_graph(kind, batch)).layout;
-  Program program =
-      compile_evaluation(build_model(model, fashion, batch, GraphMode::evaluation), layout);
+  Program program = compile_evaluation(net_graph(kind, batch, GraphMode::evaluation), layout);
   auto backend = make_cpu_backend({1});
   Arenas arenas(layout);
   initialize_arenas(program.graph, 1, arenas);
   Buffer workspace(program.plan.bytes);
   Executor executor(program, *backend, arenas, workspace);
-  Inputs inputs(batch);
+  Inputs inputs(program.graph);
   for (auto _ : state) executor.step(inputs.addresses, {1, 0, 0, 1.0});
   state.SetItemsProcessed(state.iterations() * batch);
 }
@@ -64,6 +51,15 @@ void evaluation_step(benchmark::State& state, const std::string& kind) {
 BENCHMARK_CAPTURE(training_step, lenet_1_thread, "lenet", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, cnn_1_thread, "cnn", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, mlp_1_thread, "mlp", 1)->Arg(64)->Unit(benchmark::kMicrosecond);
+// 4 layers, 4 heads, 128 channels, 128 characters; the lstm of 2 x 256.
+BENCHMARK_CAPTURE(training_step, gpt_1_thread, "gpt", 1)->Arg(64)->Arg(16)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(training_step, gpt_bfloat16_1_thread, "gpt", 1, DType::bfloat16)
+    ->Arg(64)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(training_step, gpt_2_threads, "gpt", 2)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(training_step, lenet_2_threads, "lenet", 2)
     ->Arg(64)
     ->UseRealTime()
