@@ -68,19 +68,22 @@ void register_nodes() {
     register_graph(kind + "/", std::make_shared<Net>(kind, 64));
 }
 
-// Attention over other lengths and head sizes than the gpt's, forward and backward, with and without dropout.
+// Attention over other lengths and head sizes than the gpt's, forward and backward, with dropout and in 16
+// bits.
 void register_attention() {
   struct Size {
     int64_t samples, length, channels, heads;
-    double rate;
+    double rate = 0;
+    DType type = DType::float32;
   };
-  for (Size size : {Size{64, 128, 128, 4, 0.0}, Size{64, 128, 128, 4, 0.1}, Size{16, 256, 256, 4, 0.0},
-                    Size{4, 512, 384, 6, 0.0}, Size{2, 1024, 512, 4, 0.0}}) {
+  const Size sizes[] = {{64, 128, 128, 4}, {64, 128, 128, 4, 0.1}, {64, 128, 128, 4, 0.0, DType::bfloat16},
+                        {16, 256, 256, 4}, {4, 512, 384, 6},       {2, 1024, 512, 4}};
+  for (const Size& size : sizes) {
     Graph graph;
-    ValueId qkv = graph.add_input("qkv", {DType::float32, {size.samples, size.length, 3 * size.channels}});
-    ValueId dy = graph.add_input("dy", {DType::float32, {size.samples, size.length, size.channels}});
-    GraphWriter writer(graph, fmt::format("attention/{}x{}{}", size.length, size.channels / size.heads,
-                                          size.rate > 0 ? "/dropout" : ""));
+    ValueId qkv = graph.add_input("qkv", {size.type, {size.samples, size.length, 3 * size.channels}});
+    ValueId dy = graph.add_input("dy", {size.type, {size.samples, size.length, size.channels}});
+    GraphWriter writer(graph, fmt::format("attention/{}x{}/{}{}", size.length, size.channels / size.heads,
+                                          name_of(size.type), size.rate > 0 ? "/dropout" : ""));
     writer.add("attention", {qkv}, {{"heads", size.heads}, {"rate", size.rate}});
     find_op("attention").gradient(writer, graph.nodes[0], dy);
     register_graph("", std::make_shared<Net>(std::move(graph)));
