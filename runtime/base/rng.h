@@ -16,6 +16,7 @@ enum class Purpose : uint32_t {
   dropout = 3,
   augment = 4,
   test = 5,
+  text_offset = 6,
 };
 
 using RandomBlock = std::array<uint32_t, 4>;

@@ -5,10 +5,11 @@
 
 namespace trireme {
 
-ChunkCache::ChunkCache(h5::Handle file, h5::Handle dataset, int64_t rows, int64_t row_bytes,
+ChunkCache::ChunkCache(h5::Handle file, h5::Handle dataset, DType type, int64_t rows, int64_t row_bytes,
                        int64_t chunk_rows, int64_t capacity_bytes)
     : file_(std::move(file)),
       dataset_(std::move(dataset)),
+      type_(type),
       rows_(rows),
       row_bytes_(row_bytes),
       chunk_rows_(chunk_rows),
@@ -22,7 +23,7 @@ ChunkCache::Chunk ChunkCache::get(int64_t number) {
   int64_t first = number * chunk_rows_;
   int64_t count = std::min(chunk_rows_, rows_ - first);
   auto chunk = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(count * row_bytes_));
-  h5::read_rows(dataset_, DType::uint8, first, count, chunk->data());
+  h5::read_rows(dataset_, type_, first, count, chunk->data());
   keep(number, chunk);
   return chunk;
 }

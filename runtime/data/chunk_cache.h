@@ -18,10 +18,10 @@ class ChunkCache {
  public:
   using Chunk = std::shared_ptr<const std::vector<uint8_t>>;
 
-  // dataset: rows of row_bytes uint8 each, inside of `file`, which is kept open. capacity_bytes bounds what
-  // is kept; the newest chunk is always kept.
-  ChunkCache(h5::Handle file, h5::Handle dataset, int64_t rows, int64_t row_bytes, int64_t chunk_rows,
-             int64_t capacity_bytes);
+  // dataset: rows of row_bytes bytes of `type` each, inside of `file`, which is kept open. capacity_bytes
+  // bounds what is kept; the newest chunk is always kept.
+  ChunkCache(h5::Handle file, h5::Handle dataset, DType type, int64_t rows, int64_t row_bytes,
+             int64_t chunk_rows, int64_t capacity_bytes);
 
   int64_t chunk_rows() const { return chunk_rows_; }
   // Rows [chunk * chunk_rows, min(rows, (chunk + 1) * chunk_rows)). DataError naming file and rows when they
@@ -40,6 +40,7 @@ class ChunkCache {
 
   h5::Handle file_;
   h5::Handle dataset_;
+  DType type_;
   int64_t rows_, row_bytes_, chunk_rows_, capacity_bytes_;
   std::mutex reading_;  // held while the file is read; taken before table_
   std::mutex table_;

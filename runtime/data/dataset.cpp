@@ -3,45 +3,52 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hdf5.h"
+#include "data/file_parts.h"
 #include "data/image_dataset.h"
-#include "data/split.h"
+#include "data/table_dataset.h"
+#include "data/text_dataset.h"
 
 namespace trireme {
 namespace {
 
-std::shared_ptr<const ImageFile> open_images(const std::filesystem::path& path, const DataConfig& config) {
-  return std::make_shared<const ImageFile>(path, config.cache_bytes);
-}
-
-// The validation set must look like the training set.
-void check_same_kind(const ImageFile& training, const ImageFile& validation) {
-  if (training.image_shape() != validation.image_shape() || training.classes() != validation.classes()) {
-    throw DataError(
-        "{}: images {} of {} classes, but the training data ({}) has {} of {}: validate on data of the "
-        "same shape and classes",
-        validation.path().string(), validation.image_shape().to_string(), validation.classes(),
-        training.path().string(), training.image_shape().to_string(), training.classes());
-  }
-}
-
-Datasets open_image_datasets(const DataConfig& config) {
-  auto file = open_images(config.train, config);
+template <class Kind>
+Datasets open_both(const DataConfig& config) {
+  using File = typename Kind::File;
+  auto file = std::make_shared<const File>(config.train, config.cache_bytes);
   Datasets data;
   if (config.validation_fraction > 0) {
-    Split split = split_rows(file->size(), config.validation_fraction, file->path());
-    data.training = std::make_unique<ImageDataset>(file, config.transform, *file, std::move(split.training),
-                                                   "training part");
-    data.validation = std::make_unique<ImageDataset>(file, config.transform, *file,
-                                                     std::move(split.validation), "validation part");
+    Split split = Kind::split(*file, config);
+    data.training = std::make_unique<Kind>(file, config, *file, std::move(split.training));
+    data.validation = std::make_unique<Kind>(file, config, *file, std::move(split.validation));
     return data;
   }
-  data.training = std::make_unique<ImageDataset>(file, config.transform, *file);
-  if (!config.validation.empty()) {
-    auto validation = open_images(config.validation, config);
-    check_same_kind(*file, *validation);
-    data.validation = std::make_unique<ImageDataset>(validation, config.transform, *file);
-  }
+  data.training = std::make_unique<Kind>(file, config, *file);
+  if (config.validation.empty()) return data;
+  data.validation = std::make_unique<Kind>(
+      std::make_shared<const File>(config.validation, config.cache_bytes), config, *file);
   return data;
+}
+
+template <class Kind>
+std::unique_ptr<Dataset> open_one(const std::filesystem::path& path, const DataConfig& config,
+                                  const Dataset* like) {
+  auto file = std::make_shared<const typename Kind::File>(path, config.cache_bytes);
+  if (!like) return std::make_unique<Kind>(file, config, *file);
+  const auto* same = dynamic_cast<const Kind*>(like);
+  if (!same) {
+    throw DataError("{}: holds another kind of data than {}", path.string(), like->path().string());
+  }
+  return std::make_unique<Kind>(file, config, same->file());
+}
+
+SampleKind kind_of(const std::filesystem::path& path) {
+  h5::Handle file = h5::open_file(path);
+  if (h5::exists(file, "/images")) return SampleKind::image;
+  if (h5::exists(file, "/tokens")) return SampleKind::text;
+  if (h5::exists(file, "/features")) return SampleKind::table;
+  throw DataError("{}: has no data set /images, /tokens or /features: nothing to learn from; {}",
+                  path.string(), make_it_again);
 }
 
 }  // namespace
@@ -70,14 +77,29 @@ int64_t targets_bytes(const SampleShape& shape) {
   return 0;
 }
 
-Datasets open_datasets(const DataConfig& config) { return open_image_datasets(config); }
+Datasets open_datasets(const DataConfig& config) {
+  switch (kind_of(config.train)) {
+    case SampleKind::image:
+      return open_both<ImageDataset>(config);
+    case SampleKind::table:
+      return open_both<TableDataset>(config);
+    case SampleKind::text:
+      return open_both<TextDataset>(config);
+  }
+  return {};
+}
 
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& path, const DataConfig& config,
                                       const Dataset* like) {
-  auto file = open_images(path, config);
-  const auto* images = dynamic_cast<const ImageDataset*>(like);
-  if (images) check_same_kind(images->file(), *file);
-  return std::make_unique<ImageDataset>(file, config.transform, images ? images->file() : *file);
+  switch (kind_of(path)) {
+    case SampleKind::image:
+      return open_one<ImageDataset>(path, config, like);
+    case SampleKind::table:
+      return open_one<TableDataset>(path, config, like);
+    case SampleKind::text:
+      return open_one<TextDataset>(path, config, like);
+  }
+  return nullptr;
 }
 
 }  // namespace trireme

@@ -1,12 +1,15 @@
 // The hash that names a data set.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/hash.h"
+#include "data/split.h"
 
 namespace trireme {
 
@@ -18,6 +21,12 @@ class Identity {
   template <class T>
   void add(std::span<const T> values) {
     hash_.update(std::as_bytes(values));
+  }
+  // Nothing for all of a file.
+  void add(const Part& part) {
+    if (part.name.empty()) return;
+    add(fmt::format("{} {} {}", part.name, part.begin, part.end));
+    add(std::span<const uint32_t>(part.rows));
   }
   std::string hex() { return hash_.hex(); }
 

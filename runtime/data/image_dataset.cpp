@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.h"
 #include "data/identity.h"
 
 namespace trireme {
@@ -16,19 +17,30 @@ void fetch(const uint8_t* pixels, int64_t bytes) {
 
 }  // namespace
 
-ImageDataset::ImageDataset(std::shared_ptr<const ImageFile> file, const TransformConfig& transform,
-                           const ImageFile& statistics)
-    : ImageDataset(std::move(file), transform, statistics, {}, "") {}
-
-ImageDataset::ImageDataset(std::shared_ptr<const ImageFile> file, const TransformConfig& transform,
-                           const ImageFile& statistics, std::vector<uint32_t> rows, std::string part)
+ImageDataset::ImageDataset(std::shared_ptr<const ImageFile> file, const DataConfig& config,
+                           const ImageFile& like, Part part)
     : file_(std::move(file)),
-      transform_(transform, file_->image_shape(), statistics.mean(), statistics.standard_deviation()),
-      rows_(std::move(rows)),
-      part_(std::move(part)) {}
+      transform_(config.transform, file_->image_shape(), like.mean(), like.standard_deviation()),
+      part_(std::move(part)) {
+  check_alike(like, *file_);
+}
+
+Split ImageDataset::split(const ImageFile& file, const DataConfig& config) {
+  return split_rows(file.size(), config.validation_fraction, file.path());
+}
+
+void ImageDataset::check_alike(const ImageFile& training, const ImageFile& validation) {
+  if (training.image_shape() == validation.image_shape() && training.classes() == validation.classes())
+    return;
+  throw DataError(
+      "{}: images {} of {} classes, but the training data ({}) has {} of {}: validate on data of the "
+      "same shape and classes",
+      validation.path().string(), validation.image_shape().to_string(), validation.classes(),
+      training.path().string(), training.image_shape().to_string(), training.classes());
+}
 
 int64_t ImageDataset::size() const {
-  return rows_.empty() ? file_->size() : static_cast<int64_t>(rows_.size());
+  return part_.name.empty() ? file_->size() : static_cast<int64_t>(part_.rows.size());
 }
 
 SampleShape ImageDataset::sample_shape() const {
@@ -41,10 +53,7 @@ std::string ImageDataset::identity() const {
                                 file_->classes(), fmt::join(file_->mean(), " "),
                                 fmt::join(file_->standard_deviation(), " ")));
   identity.add(file_->labels());
-  if (!part_.empty()) {
-    identity.add(part_);
-    identity.add(std::span<const uint32_t>(rows_));
-  }
+  identity.add(part_);
   return identity.hex();
 }
 

@@ -2,23 +2,24 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "data/dataset.h"
 #include "data/image_file.h"
+#include "data/split.h"
 #include "data/transform.h"
 
 namespace trireme {
 
 class ImageDataset final : public Dataset {
  public:
-  // All of `file`, transformed as `transform` says, normalised by `statistics`' mean and standard deviation.
-  // ConfigError when a transform does not suit the images.
-  ImageDataset(std::shared_ptr<const ImageFile> file, const TransformConfig& transform,
-               const ImageFile& statistics);
-  // Some rows of it: a part of a split, told from others by `part`.
-  ImageDataset(std::shared_ptr<const ImageFile> file, const TransformConfig& transform,
-               const ImageFile& statistics, std::vector<uint32_t> rows, std::string part);
+  using File = ImageFile;
+  // The images of `part`, transformed as `config` says, normalised by the mean and standard deviation of
+  // `like`. ConfigError when a transform does not suit the images, DataError as check_alike.
+  ImageDataset(std::shared_ptr<const ImageFile> file, const DataConfig& config, const ImageFile& like,
+               Part part = {});
+  static Split split(const ImageFile& file, const DataConfig& config);
+  // DataError where size or number of classes is another.
+  static void check_alike(const ImageFile& training, const ImageFile& validation);
 
   const std::filesystem::path& path() const override { return file_->path(); }
   int64_t size() const override;
@@ -33,13 +34,12 @@ class ImageDataset final : public Dataset {
 
  private:
   int64_t row_of(int64_t sample) const {
-    return rows_.empty() ? sample : static_cast<int64_t>(rows_[static_cast<size_t>(sample)]);
+    return part_.name.empty() ? sample : static_cast<int64_t>(part_.rows[static_cast<size_t>(sample)]);
   }
 
   std::shared_ptr<const ImageFile> file_;
   ImageTransform transform_;
-  std::vector<uint32_t> rows_;  // empty: all
-  std::string part_;            // empty: all
+  Part part_;
 };
 
 }  // namespace trireme

@@ -8,27 +8,18 @@
 #include "base/error.h"
 #include "base/hdf5.h"
 #include "data/chunk_cache.h"
+#include "data/file_parts.h"
 #include "data/prepare.h"
 
 namespace trireme {
 namespace {
-
-constexpr const char* remake = "make the file again with trireme-prepare";
-
-h5::Handle open_part(const h5::Handle& file, const std::filesystem::path& path, const char* name) {
-  if (!h5::exists(file, name) || !h5::is_dataset(file, name)) {
-    throw DataError("{}: has no data set {}: not a set of labelled images; {}", path.string(), name, remake);
-  }
-  // No cache of HDF5's own: ChunkCache keeps what is used.
-  return h5::open_dataset(file, name, {.cache_bytes = 0});
-}
 
 // One value a channel, finite, in [low, high].
 std::vector<double> read_statistic(const h5::Handle& images, const std::filesystem::path& path,
                                    const char* name, int64_t channels) {
   if (!h5::has_attribute(images, name)) {
     throw DataError("{}: /images lacks the attribute '{}' (one number a channel, of pixel / 255); {}",
-                    path.string(), name, remake);
+                    path.string(), name, make_it_again);
   }
   auto values = h5::read_double_attribute(images, name);
   if (static_cast<int64_t>(values.size()) != channels) {
@@ -44,39 +35,11 @@ std::vector<double> read_statistic(const h5::Handle& images, const std::filesyst
   return values;
 }
 
-std::vector<int32_t> read_labels(const h5::Handle& file, const std::filesystem::path& path, int64_t count,
-                                 int64_t classes) {
-  h5::Handle dataset = open_part(file, path, "/labels");
-  Shape shape = h5::shape_of(dataset);
-  if (shape.rank() != 1) {
-    throw DataError("{}: /labels has shape {}, must be (N)", path.string(), shape.to_string());
-  }
-  if (shape[0] != count) {
-    throw DataError("{}: {} images but {} labels", path.string(), count, shape[0]);
-  }
-  DType type = h5::dtype_of(dataset);
-  if (type != DType::uint8 && type != DType::int32 && type != DType::int64) {
-    throw DataError("{}: /labels holds {}, must be whole numbers (uint8 or int64)", path.string(),
-                    name_of(type));
-  }
-  std::vector<int64_t> stored(static_cast<size_t>(count));
-  h5::read_all(dataset, DType::int64, stored.data());
-  std::vector<int32_t> labels(stored.size());
-  for (size_t i = 0; i < stored.size(); ++i) {
-    if (stored[i] < 0 || stored[i] >= classes) {
-      throw DataError("{}: label {} of sample {} is none of the {} classes", path.string(), stored[i], i,
-                      classes);
-    }
-    labels[i] = static_cast<int32_t>(stored[i]);
-  }
-  return labels;
-}
-
 }  // namespace
 
 ImageFile::ImageFile(const std::filesystem::path& path, int64_t cache_bytes) : path_(path) {
   h5::Handle file = h5::open_file(path);
-  h5::Handle images = open_part(file, path, "/images");
+  h5::Handle images = open_part(file, path, "/images", "a set of labelled images");
   Shape shape = h5::shape_of(images);
   if (shape.rank() != 4) {
     throw DataError("{}: /images has shape {}, must be (N, H, W, C)", path.string(), shape.to_string());
@@ -90,17 +53,14 @@ ImageFile::ImageFile(const std::filesystem::path& path, int64_t cache_bytes) : p
   }
   mean_ = read_statistic(images, path, "mean", channels());
   standard_deviation_ = read_statistic(images, path, "std", channels());
-  if (!h5::has_attribute(images, "class_names")) {
-    throw DataError("{}: /images lacks the attribute 'class_names'; {}", path.string(), remake);
-  }
-  class_names_ = h5::read_strings_attribute(images, "class_names");
-  if (class_names_.empty()) throw DataError("{}: attribute 'class_names' of /images is empty", path.string());
-  labels_ = read_labels(file, path, shape[0], classes());
+  class_names_ = read_names(images, path, "/images", "class_names");
+  labels_ = read_classes(open_part(file, path, "/labels", "a set of labelled images"), path, "/labels",
+                         {shape[0], "images", "labels"}, classes());
 
   Shape chunk = h5::chunk_of(images);
   int64_t chunk_rows = chunk.rank() == 4 ? chunk[0] : rows_of_chunk(image_bytes());
-  cache_ = std::make_unique<ChunkCache>(std::move(file), std::move(images), shape[0], image_bytes(),
-                                        chunk_rows, cache_bytes);
+  cache_ = std::make_unique<ChunkCache>(std::move(file), std::move(images), DType::uint8, shape[0],
+                                        image_bytes(), chunk_rows, cache_bytes);
 }
 
 ImageFile::~ImageFile() = default;

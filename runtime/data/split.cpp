@@ -27,12 +27,10 @@ Split split_rows(int64_t rows, double fraction, const std::filesystem::path& pat
   auto kept_apart = static_cast<std::ptrdiff_t>(held_out(rows, fraction, 1, "samples", path));
   constexpr uint64_t seed = 0x7370'6c69'74;  // any fixed number: the split is the data's, not the run's
   std::vector<uint32_t> order = random_permutation(static_cast<uint32_t>(rows), seed, 0);
-  Split split;
-  split.validation.assign(order.begin(), order.begin() + kept_apart);
-  split.training.assign(order.begin() + kept_apart, order.end());
-  std::sort(split.training.begin(), split.training.end());
-  std::sort(split.validation.begin(), split.validation.end());
-  return split;
+  std::sort(order.begin(), order.begin() + kept_apart);
+  std::sort(order.begin() + kept_apart, order.end());
+  return {.training = {.name = training_part, .rows = {order.begin() + kept_apart, order.end()}},
+          .validation = {.name = validation_part, .rows = {order.begin(), order.begin() + kept_apart}}};
 }
 
 }  // namespace trireme

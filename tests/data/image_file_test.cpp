@@ -179,7 +179,7 @@ ChunkCache open_cache(const std::filesystem::path& path, int64_t capacity) {
   h5::Handle file = h5::open_file(path);
   h5::Handle images = h5::open_dataset(file, "/images", {.cache_bytes = 0});
   int64_t rows = h5::shape_of(images)[0], chunk = h5::chunk_of(images)[0];
-  return ChunkCache(std::move(file), std::move(images), rows, 256, chunk, capacity);
+  return ChunkCache(std::move(file), std::move(images), DType::uint8, rows, 256, chunk, capacity);
 }
 
 TEST(ChunkCacheTest, KeepsTheLastUsedWithinItsBound) {

@@ -49,7 +49,7 @@ class LoaderTest : public testing::Test {
  protected:
   RawFiles raw_{107, 6, 5, 1, 4};
   std::shared_ptr<const ImageFile> file_ = std::make_shared<ImageFile>(raw_.prepared(), 1 << 20);
-  ImageDataset dataset_{file_, augmenting(16, 1).transform, *file_};
+  ImageDataset dataset_{file_, augmenting(16, 1), *file_};
   int64_t values_ = 30;
 
   std::vector<Copy> train(const DataConfig& config, const LoaderOptions& options) {
@@ -211,7 +211,7 @@ TEST_F(LoaderTest, DestructionNeverHangs) {
 TEST(LoaderMemory, IsBoundedByTheRing) {
   RawFiles raw(100, 8, 8);
   auto file = std::make_shared<ImageFile>(raw.prepared(), 1 << 20);
-  ImageDataset dataset(file, augmenting(10, 3, 2).transform, *file);
+  ImageDataset dataset(file, augmenting(10, 3, 2), *file);
   Loader loader = Loader::training(dataset, augmenting(10, 3, 2), {.end_step = 100});
   EXPECT_EQ(loader.batch_capacity(), 10);
   std::vector<const void*> places;
