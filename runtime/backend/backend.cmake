@@ -7,7 +7,7 @@ function(trireme_kernel_set isa lanes)
   target_link_libraries(trireme_kernels_${isa} PRIVATE trireme_options OpenMP::OpenMP_CXX)
   target_compile_definitions(trireme_kernels_${isa} PRIVATE TRIREME_ISA=${isa} TRIREME_LANES=${lanes})
   target_compile_options(trireme_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -Wno-psabi -Wno-pedantic
-                         -Wno-maybe-uninitialized ${ARGN})  # of GCC 12's own AVX-512 header (bug 105593)
+                         -Wno-maybe-uninitialized -Wno-uninitialized ${ARGN})  # of GCC 12's own AVX-512 header (bug 105593)
   target_sources(trireme_backend_cpu PRIVATE $<TARGET_OBJECTS:trireme_kernels_${isa}>)
 endfunction()
 if(cpu_kernels)

@@ -81,6 +81,12 @@ Kernel bind_attention_backward(const Binding&);
 Kernel bind_softmax_cross_entropy(const Binding&);
 Kernel bind_softmax_cross_entropy_backward(const Binding&);
 Kernel bind_cast(const Binding&);
+Kernel bind_lstm(const Binding&);
+Kernel bind_lstm_backward(const Binding&);
+Kernel bind_rnn(const Binding&);
+Kernel bind_rnn_backward(const Binding&);
+Kernel bind_leaky_relu(const Binding&);
+Kernel bind_leaky_relu_backward(const Binding&);
 // the op table's plain loop
 Kernel bind_plain(const Binding&);
 // `binder`'s float32 kernel for a node of 16-bit values

@@ -26,6 +26,20 @@ Task pool_geometry(const Binding& b, const Shape& image, const Shape& result) {
 
 int64_t elements_per_image(const Shape& shape) { return shape.elements() / shape[0]; }
 
+// Both directions: the values at x, or slope times them where those at `sign` are not positive.
+Kernel leaky_relu_kernel(const Binding& b, void* const* x, void* const* sign) {
+  DType dtype = b.graph.value(b.node.inputs[0]).type.dtype;
+  return [=, y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels, threads = b.threads,
+          type = element_type(dtype), element = size_of(dtype),
+          slope = static_cast<float>(b.real("slope"))](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      auto at = static_cast<size_t>(i) * element;
+      auto from = [at](void* const* slot) { return static_cast<std::byte*>(*slot) + at; };
+      k->leaky_relu(type, from(x), from(sign), slope, from(y), end - i);
+    });
+  };
+}
+
 }  // namespace
 
 Kernel bind_relu(const Binding& b) {
@@ -43,6 +57,14 @@ Kernel bind_relu_backward(const Binding& b) {
       k->relu_backward(type, read_at(dy, type, i), read_at(y, type, i), write_at(dx, type, i), end - i);
     });
   };
+}
+
+Kernel bind_leaky_relu(const Binding& b) {
+  return leaky_relu_kernel(b, b.input(0), b.input(0));
+}
+
+Kernel bind_leaky_relu_backward(const Binding& b) {
+  return leaky_relu_kernel(b, b.input(0), b.input(1));
 }
 
 Kernel bind_add(const Binding& b) {

@@ -79,4 +79,16 @@ void dropout(ElementType type, const void* x, void* y, int64_t first_sample, int
   });
 }
 
+void leaky_relu(ElementType type, const void* x, const void* sign, float slope, void* y, int64_t count) {
+  with_type(type, x, [=]<class T>(const T* values) {
+    auto* signs = static_cast<const T*>(sign);
+    auto* out = static_cast<T*>(y);
+    for (int64_t i = 0; i < count; i += lanes) {
+      int n = static_cast<int>(count - i < lanes ? count - i : lanes);
+      Vec v = load_partial(values + i, n);
+      store_partial(out + i, load_partial(signs + i, n) > Vec{} ? v : v * slope, n);
+    }
+  });
+}
+
 }  // namespace TRIREME_KERNEL_SPACE

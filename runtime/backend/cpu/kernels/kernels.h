@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "backend/cpu/kernels/attention_task.h"
+#include "backend/cpu/kernels/recurrent_task.h"
 
 namespace trireme::cpu {
 
@@ -78,6 +79,15 @@ struct KernelSet {
   // One head of one sample.
   void (*attention)(const AttentionTask&);
   void (*attention_backward)(const AttentionBackwardTask&);
+  // One step of a recurrence for some samples, its weights packed before.
+  void (*pack_panels)(const PanelTask&);
+  void (*lstm_step)(const LstmTask&);
+  void (*lstm_backward_step)(const LstmBackwardTask&);
+  void (*rnn_step)(const RnnTask&);
+  void (*rnn_backward_step)(const RnnBackwardTask&);
+  // Of `type`: y = x, or slope x where the sign is not positive.
+  void (*leaky_relu)(ElementType type, const void* x, const void* sign, float slope, void* y, int64_t count);
+  int lanes;  // floats of a vector
 };
 
 // The kernels of the widest instruction set that this processor has.

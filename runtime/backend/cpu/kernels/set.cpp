@@ -27,6 +27,13 @@ const KernelSet kernel_set = {
     scale_and_shift,
     attention,
     attention_backward,
+    pack_panels,
+    lstm_step,
+    lstm_backward_step,
+    rnn_step,
+    rnn_backward_step,
+    leaky_relu,
+    lanes,
 };
 
 }  // namespace TRIREME_KERNEL_SPACE

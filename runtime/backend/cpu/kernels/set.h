@@ -29,6 +29,12 @@ void softmax(const float*, int64_t, int64_t, float*, SoftmaxRow*);
 void scale_and_shift(const float*, int64_t, float, float, float*);
 void attention(const AttentionTask&);
 void attention_backward(const AttentionBackwardTask&);
+void pack_panels(const PanelTask&);
+void lstm_step(const LstmTask&);
+void lstm_backward_step(const LstmBackwardTask&);
+void rnn_step(const RnnTask&);
+void rnn_backward_step(const RnnBackwardTask&);
+void leaky_relu(ElementType, const void*, const void*, float, void*, int64_t);
 
 extern const KernelSet kernel_set;
 
