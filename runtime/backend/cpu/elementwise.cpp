@@ -28,14 +28,10 @@ int64_t elements_per_image(const Shape& shape) { return shape.elements() / shape
 
 // Both directions: the values at x, or slope times them where those at `sign` are not positive.
 Kernel leaky_relu_kernel(const Binding& b, void* const* x, void* const* sign) {
-  DType dtype = b.graph.value(b.node.inputs[0]).type.dtype;
   return [=, y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels, threads = b.threads,
-          type = element_type(dtype), element = size_of(dtype),
-          slope = static_cast<float>(b.real("slope"))](const StepScalars&) {
+          type = b.type(), slope = static_cast<float>(b.real("slope"))](const StepScalars&) {
     for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
-      auto at = static_cast<size_t>(i) * element;
-      auto from = [at](void* const* slot) { return static_cast<std::byte*>(*slot) + at; };
-      k->leaky_relu(type, from(x), from(sign), slope, from(y), end - i);
+      k->leaky_relu(type, read_at(x, type, i), read_at(sign, type, i), slope, write_at(y, type, i), end - i);
     });
   };
 }

@@ -5,8 +5,6 @@
 // into the same cache sets. The gradient of the weights is one product over all steps, by oneDNN, cut into
 // fixed blocks of columns, so that it does not depend on the number of threads either.
 #include <cstring>
-#include <type_traits>
-#include <vector>
 
 #include "backend/cpu/binder.h"
 #include "backend/cpu/parallel.h"
@@ -35,14 +33,6 @@ struct Scratch {
   Buffer states[2];
   Buffer cells;
 };
-
-// A tensor's bytes from element `at` on.
-const std::byte* part_of(void* const* slot, int64_t at, size_t element) {
-  return static_cast<const std::byte*>(*slot) + static_cast<size_t>(at) * element;
-}
-std::byte* writable_part_of(void* const* slot, int64_t at, size_t element) {
-  return static_cast<std::byte*>(*slot) + static_cast<size_t>(at) * element;
-}
 
 // What all steps of a part have in common.
 template <class Task>
@@ -96,11 +86,9 @@ class WeightGradient {
 
 Kernel bind_lstm(const Binding& b) {
   Extents e = extents_of(b.output_shape(0));
-  DType dtype = b.graph.value(b.node.inputs[0]).type.dtype;
   auto scratch = std::make_shared<Scratch>(e, e.hidden, b.kernels.lanes, true);
   return [=, k = &b.kernels, threads = b.threads, gates = b.input(0), w = b.input(1), h = b.output(0),
-          activated = b.output(1), cells = b.output(2), type = element_type(dtype),
-          element = size_of(dtype)](const StepScalars&) {
+          activated = b.output(1), cells = b.output(2), type = b.type()](const StepScalars&) {
     k->pack_panels(
         {*w, type, scratch->panels.as<float>(), e.hidden, e.hidden, 4 * e.hidden, 1, e.hidden, true});
     for_each_index(threads, threads, [&](int64_t part) {
@@ -110,10 +98,10 @@ Kernel bind_lstm(const Binding& b) {
       for (int64_t t = 0; t < e.steps && end > first; ++t) {
         take_turns(task, *scratch, first, e.hidden, t);
         int64_t at = (first * e.steps + t) * e.hidden;
-        task.gates = part_of(gates, 4 * at, element);
-        task.activated = writable_part_of(activated, 4 * at, element);
+        task.gates = read_at(gates, type, 4 * at);
+        task.activated = write_at(activated, type, 4 * at);
         task.cells = write(cells) + at;
-        task.h = writable_part_of(h, at, element);
+        task.h = write_at(h, type, at);
         k->lstm_step(task);
       }
     });
@@ -151,10 +139,9 @@ Kernel bind_lstm_backward(const Binding& b) {
 
 Kernel bind_rnn(const Binding& b) {
   Extents e = extents_of(b.output_shape(0));
-  DType dtype = b.graph.value(b.node.inputs[0]).type.dtype;
   auto scratch = std::make_shared<Scratch>(e, e.hidden, b.kernels.lanes, false);
   return [=, k = &b.kernels, threads = b.threads, pre = b.input(0), w = b.input(1), h = b.output(0),
-          type = element_type(dtype), element = size_of(dtype)](const StepScalars&) {
+          type = b.type()](const StepScalars&) {
     k->pack_panels({*w, type, scratch->panels.as<float>(), e.hidden, e.hidden, e.hidden, 1, 0, false});
     for_each_index(threads, threads, [&](int64_t part) {
       int64_t first = e.begin(part, threads), end = e.begin(part + 1, threads);
@@ -162,8 +149,8 @@ Kernel bind_rnn(const Binding& b) {
       for (int64_t t = 0; t < e.steps && end > first; ++t) {
         take_turns(task, *scratch, first, e.hidden, t);
         int64_t at = (first * e.steps + t) * e.hidden;
-        task.pre = part_of(pre, at, element);
-        task.h = writable_part_of(h, at, element);
+        task.pre = read_at(pre, type, at);
+        task.h = write_at(h, type, at);
         k->rnn_step(task);
       }
     });
