@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,7 +37,10 @@ struct CheckpointValidation {
   int64_t step = 0;
   int64_t epoch = 0;
   double loss = 0;
-  double accuracy = 0;
+  std::optional<double> accuracy = {};  // absent where the model has no such figure, like all that follow
+  std::optional<double> perplexity = {};
+  std::optional<double> generator_loss = {};
+  std::optional<double> discriminator_loss = {};
 };
 
 // Where the run was and what it was made of.
@@ -51,6 +55,7 @@ struct CheckpointRun {
   std::string dataset_identity;                    // a hash that names the training data
   std::optional<CheckpointValidation> validation;  // the last one before
   double train_seconds = 0;                        // spent in training so far, over all starts
+  std::map<std::string, double> numbers;           // further state of the run by name, for whoever saved it
 };
 
 // /parameters/<name>, /optimizer/<slot>/<name>, /state/<name> (running statistics and the like), and the run.

@@ -26,6 +26,38 @@ void write_tensors(const h5::Handle& file, const std::string& group,
   }
 }
 
+void write_optional(const h5::Handle& group, const char* name, const std::optional<double>& value) {
+  if (value) h5::write_attribute(group, name, *value);
+}
+
+constexpr const char* number_names = "number_names";
+constexpr const char* number_values = "number_values";
+
+void write_numbers(const h5::Handle& group, const std::map<std::string, double>& numbers) {
+  if (numbers.empty()) return;
+  std::vector<std::string> names;
+  std::vector<double> values;
+  for (const auto& [name, value] : numbers) {
+    names.push_back(name);
+    values.push_back(value);
+  }
+  h5::write_attribute(group, number_names, std::span<const std::string>(names));
+  h5::write_attribute(group, number_values, std::span<const double>(values));
+}
+
+std::map<std::string, double> read_numbers(const h5::Handle& group) {
+  std::map<std::string, double> numbers;
+  if (!h5::has_attribute(group, number_names)) return numbers;
+  std::vector<std::string> names = h5::read_strings_attribute(group, number_names);
+  std::vector<double> values = h5::read_double_attribute(group, number_values);
+  if (names.size() != values.size()) {
+    throw DataError("attributes '{}' and '{}' of {} are of different length", number_names, number_values,
+                    run_group);
+  }
+  for (size_t i = 0; i < names.size(); ++i) numbers[names[i]] = values[i];
+  return numbers;
+}
+
 }  // namespace
 
 std::vector<std::byte> build_state_file(const CheckpointContent& content) {
@@ -57,8 +89,12 @@ std::vector<std::byte> build_state_file(const CheckpointContent& content) {
     h5::write_attribute(group, "validation_step", run.validation->step);
     h5::write_attribute(group, "validation_epoch", run.validation->epoch);
     h5::write_attribute(group, "validation_loss", run.validation->loss);
-    h5::write_attribute(group, "validation_accuracy", run.validation->accuracy);
+    write_optional(group, "validation_accuracy", run.validation->accuracy);
+    write_optional(group, "validation_perplexity", run.validation->perplexity);
+    write_optional(group, "validation_generator_loss", run.validation->generator_loss);
+    write_optional(group, "validation_discriminator_loss", run.validation->discriminator_loss);
   }
+  write_numbers(group, run.numbers);
   return h5::file_image(file);
 }
 
@@ -69,6 +105,10 @@ CheckpointRun read_run(const h5::Handle& file) {
     std::vector<double> values = h5::read_double_attribute(group, name);
     if (values.size() != 1) throw DataError("attribute '{}' of {} must be one number", name, run_group);
     return values.front();
+  };
+  auto optional = [&](const char* name) -> std::optional<double> {
+    if (!h5::has_attribute(group, name)) return std::nullopt;
+    return real(name);
   };
   CheckpointRun run;
   run.step = number("step");
@@ -81,9 +121,15 @@ CheckpointRun read_run(const h5::Handle& file) {
   run.dataset_identity = h5::read_string_attribute(group, "dataset_identity");
   run.train_seconds = real("train_seconds");
   if (h5::has_attribute(group, "validation_step")) {
-    run.validation = CheckpointValidation{number("validation_step"), number("validation_epoch"),
-                                          real("validation_loss"), real("validation_accuracy")};
+    run.validation = CheckpointValidation{number("validation_step"),
+                                          number("validation_epoch"),
+                                          real("validation_loss"),
+                                          optional("validation_accuracy"),
+                                          optional("validation_perplexity"),
+                                          optional("validation_generator_loss"),
+                                          optional("validation_discriminator_loss")};
   }
+  run.numbers = read_numbers(group);
   return run;
 }
 

@@ -61,7 +61,8 @@ Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& wo
   for (size_t i = 0; i < graph.inputs.size(); ++i) input_views_[i].push_back(graph.inputs[i]);
 
   size_t ready_end = 0;
-  for (const Node& node : graph.nodes) {
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
     Range ready{ready_end, ready_end};
     for (ValueId output : node.outputs) {
       const Value& value = graph.value(output);
@@ -73,7 +74,7 @@ Executor::Executor(Program program, Backend& backend, Arenas& arenas, Buffer& wo
     }
     const Op& op = find_op(node.op);
     if (op.is_view && is_alias(node)) continue;
-    nodes_.push_back({backend.bind(graph, node, addresses_), ready});
+    nodes_.push_back({n, backend.bind(graph, node, addresses_), ready});
   }
 }
 
@@ -92,8 +93,7 @@ bool Executor::is_alias(const Node& node) {
   return addresses_[static_cast<size_t>(input)] == addresses_[static_cast<size_t>(output)];
 }
 
-void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars,
-                    const RangeReady& ready) {
+void Executor::set_inputs(std::span<const void* const> inputs) {
   if (inputs.size() != input_views_.size()) {
     throw GraphError("graph '{}' takes {} inputs, was given {}", program_.graph.name, input_views_.size(),
                      inputs.size());
@@ -102,6 +102,11 @@ void Executor::step(std::span<const void* const> inputs, const StepScalars& scal
     // Inputs are only read; the table is untyped and shared with what is written.
     for (ValueId view : input_views_[i]) addresses_[static_cast<size_t>(view)] = const_cast<void*>(inputs[i]);
   }
+}
+
+void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars,
+                    const RangeReady& ready) {
+  set_inputs(inputs);
   size_t told = 0;
   for (const Bound& bound : nodes_) {
     bound.kernel(scalars);

@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "backend/backend.h"
 #include "base/range.h"
 #include "exec/arenas.h"
+#include "exec/non_finite.h"
 #include "exec/program.h"
 
 namespace trireme {
@@ -21,13 +23,21 @@ class Executor {
 
   // `workspace` may be shared by executors that never run at the same time; it must hold program.plan.bytes.
   // `backend`, `arenas` and `workspace` outlive the executor.
-  // Values of role frozen are found by name among the parameters of `frozen`, which may be null where there are none.
-  Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace, const Arenas* frozen = nullptr);
+  // Values of role frozen are found by name among the parameters of `frozen`, which may be null where there
+  // are none.
+  Executor(Program program, Backend& backend, Arenas& arenas, Buffer& workspace,
+           const Arenas* frozen = nullptr);
   Executor(const Executor&) = delete;  // kernels point into it
   Executor& operator=(const Executor&) = delete;
 
   // Runs the program once. `inputs` are the addresses of the graph's inputs in the order of graph.inputs.
   void step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready = {});
+
+  // Runs the program once and tells nobody of gradients, looking for nan and infinity: in parameters, states,
+  // frozen parameters and inputs (in this order), then in the outputs of every node as it is done. The first
+  // place, or nothing.
+  std::optional<NonFinite> find_first_non_finite(std::span<const void* const> inputs,
+                                                 const StepScalars& scalars);
 
   // Address of a value after step(), e.g. of a result. Valid until the next step.
   const void* address(ValueId value) const;
@@ -35,10 +45,13 @@ class Executor {
 
  private:
   struct Bound {
+    size_t node;  // its number in the graph
     Kernel kernel;
     Range ready;  // range of the gradient arena that is final after this node; empty for most
   };
   bool is_alias(const Node& node);
+  void set_inputs(std::span<const void* const> inputs);
+  std::optional<NonFinite> find_non_finite_start(const StepScalars& scalars) const;
 
   Program program_;
   std::vector<void*> addresses_;                   // by ValueId; the kernels read it at every step

@@ -27,6 +27,14 @@ TRIREME_CLONES double block_sum(const float* __restrict values, size_t n) {
   return sums[0];
 }
 
+// The sum of 0 * value: 0, or nan where a value is nan or infinite.
+TRIREME_CLONES float zero_times(const float* values, size_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (size_t i = 0; i < n; ++i) sum += 0.0f * values[i];
+  return sum;
+}
+
 }  // namespace
 
 double sum_of_squares(std::span<const float> values) {
@@ -36,6 +44,8 @@ double sum_of_squares(std::span<const float> values) {
   }
   return sum;
 }
+
+bool all_finite(std::span<const float> values) { return zero_times(values.data(), values.size()) == 0.0f; }
 
 double clip_factor(double norm, double max_norm) {
   return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0;

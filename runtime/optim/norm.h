@@ -12,6 +12,9 @@ namespace trireme {
 // sums in theirs: the same values give the same bits whatever the machine. nan and infinity come through.
 double sum_of_squares(std::span<const float> values);
 
+// Whether no value is nan or infinite: one pass at the speed of memory.
+bool all_finite(std::span<const float> values);
+
 // The factor that brings a gradient of L2 norm `norm` down to at most `max_norm` (Pascanu et al., "On the
 // difficulty of training recurrent neural networks", 2013); 1 when it is small enough or max_norm <= 0.
 double clip_factor(double norm, double max_norm);

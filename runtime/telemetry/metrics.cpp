@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -35,18 +36,46 @@ std::string lines_up_to(std::string_view text, int64_t last_step) {
 
 }  // namespace
 
-MetricsWriter::MetricsWriter(const fs::path& path, int64_t resume_step) : path_(path) {
-  if (fs::exists(path)) {
-    std::string text = read_file(path);
-    std::string kept = resume_step > 0 ? lines_up_to(text, resume_step) : std::string();
-    if (kept != text) write_file_atomically(path, kept);
-  }
-  file_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (file_ < 0) throw IoError("{}: cannot open for appending: {}", path.string(), std::strerror(errno));
+std::string figures_text(const ValidationRecord& record) {
+  std::string text;
+  for_each_figure(record, [&text](std::string name, double value) {
+    std::replace(name.begin(), name.end(), '_', ' ');
+    text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, value);
+  });
+  return text;
 }
 
-MetricsWriter::~MetricsWriter() {
+void for_each_figure(const ValidationRecord& record,
+                     const std::function<void(const char* name, double value)>& tell) {
+  tell("loss", record.loss);
+  if (record.accuracy) tell("accuracy", *record.accuracy);
+  if (record.perplexity) tell("perplexity", *record.perplexity);
+  if (record.generator_loss) tell("generator_loss", *record.generator_loss);
+  if (record.discriminator_loss) tell("discriminator_loss", *record.discriminator_loss);
+}
+
+MetricsWriter::MetricsWriter(const fs::path& path, int64_t resume_step) : path_(path) { open(resume_step); }
+
+MetricsWriter::~MetricsWriter() { close(); }
+
+void MetricsWriter::rewind(int64_t step) {
+  close();
+  open(step);
+}
+
+void MetricsWriter::open(int64_t step) {
+  if (fs::exists(path_)) {
+    std::string text = read_file(path_);
+    std::string kept = step > 0 ? lines_up_to(text, step) : std::string();
+    if (kept != text) write_file_atomically(path_, kept);
+  }
+  file_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (file_ < 0) throw IoError("{}: cannot open for appending: {}", path_.string(), std::strerror(errno));
+}
+
+void MetricsWriter::close() {
   if (file_ >= 0) ::close(file_);
+  file_ = -1;
 }
 
 void MetricsWriter::append(const char* text, size_t bytes) {
@@ -76,17 +105,22 @@ void MetricsWriter::write(const TrainRecord& record) {
                  {"compute_seconds", record.compute_seconds},
                  {"exchange_seconds", record.exchange_seconds},
                  {"checkpoint_seconds", record.checkpoint_seconds}};
-  if (record.gradient_norm) object["gradient_norm"] = *record.gradient_norm;
+  auto add = [&object](const char* name, const std::optional<double>& value) {
+    if (value) object[name] = *value;
+  };
+  add("gradient_norm", record.gradient_norm);
+  add("generator_loss", record.generator_loss);
+  add("discriminator_loss", record.discriminator_loss);
+  add("learning_rate_factor", record.learning_rate_factor);
+  add("loss_scale", record.loss_scale);
+  if (record.skipped_steps > 0) object["skipped_steps"] = record.skipped_steps;
   std::string line = object.dump() + '\n';
   append(line.data(), line.size());
 }
 
 void MetricsWriter::write(const ValidationRecord& record) {
-  Json object = {{"event", "validation"},
-                 {"step", record.step},
-                 {"epoch", record.epoch},
-                 {"loss", record.loss},
-                 {"accuracy", record.accuracy}};
+  Json object = {{"event", "validation"}, {"step", record.step}, {"epoch", record.epoch}};
+  for_each_figure(record, [&object](const char* name, double value) { object[name] = value; });
   std::string line = object.dump() + '\n';
   append(line.data(), line.size());
 }

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <string>
 
 namespace trireme {
 
@@ -19,15 +21,32 @@ struct TrainRecord {
   double compute_seconds = 0;
   double exchange_seconds = 0;
   double checkpoint_seconds = 0;
-  std::optional<double> gradient_norm;  // written when clipping is on
+  std::optional<double> gradient_norm = {};       // written when clipping is on
+  std::optional<double> generator_loss = {};      // a GAN's; `loss` is the generator's too
+  std::optional<double> discriminator_loss = {};  // on real images and on fakes, the sum
+  std::optional<double>
+      learning_rate_factor;               // once rollbacks have lowered the rate; learning_rate has it in it
+  std::optional<double> loss_scale = {};  // float16
+  int64_t skipped_steps = 0;  // left out so far, since float16 gradients overflowed; written if any
 };
 
+// What a kind of model has no use for is absent.
 struct ValidationRecord {
   int64_t step = 0;
   int64_t epoch = 0;
   double loss = 0;
-  double accuracy = 0;  // 0..1
+  std::optional<double> accuracy = {};            // classes, and tokens of text: 0..1
+  std::optional<double> perplexity = {};          // text: exp(loss)
+  std::optional<double> generator_loss = {};      // a GAN's; `loss` is the generator's too
+  std::optional<double> discriminator_loss = {};  // on real images and on fakes, the sum
 };
+
+// "loss 0.4058, accuracy 0.8473": for people.
+std::string figures_text(const ValidationRecord& record);
+// Calls tell(name, value) for each figure that the record has, in the order in which files list them, loss
+// first.
+void for_each_figure(const ValidationRecord& record,
+                     const std::function<void(const char* name, double value)>& tell);
 
 // Appends whole lines, each by one write(2), so that a killed run leaves at most one torn line, at the end.
 // Opening repairs: a torn last line is cut off. Only rank 0 owns one.
@@ -43,8 +62,13 @@ class MetricsWriter {
   // Numbers that JSON cannot say (nan, infinity) become null. Throws IoError (disk full).
   void write(const TrainRecord& record);
   void write(const ValidationRecord& record);
+  // Keeps what opening with resume_step = `step` would keep: the run has gone back there. Throws IoError.
+  void rewind(int64_t step);
 
  private:
+  void open(int64_t step);
+  void close();
+
   void append(const char* text, size_t bytes);
   std::filesystem::path path_;
   int file_ = -1;

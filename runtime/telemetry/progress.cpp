@@ -55,6 +55,12 @@ void Progress::epoch_end(const ProgressPoint& point) {
   move_mark(point, now);
 }
 
+void Progress::go_back(const ProgressPoint& point) {
+  mark_time_ = Clock::now();
+  mark_samples_ = point.samples;
+  mark_step_ = point.step;
+}
+
 void Progress::clear() { logger_.set_status(""); }
 
 void Progress::plain_line(const ProgressPoint& point, Clock::time_point now) {

@@ -39,6 +39,8 @@ class Progress {
   void update(const ProgressPoint& point);
   // A plain line whatever the time, for ends of epochs.
   void epoch_end(const ProgressPoint& point);
+  // The run has gone back to `point`: rates count from there.
+  void go_back(const ProgressPoint& point);
   // Takes the bar away; the next update() brings it back.
   void clear();
 

@@ -26,10 +26,9 @@ const char* name_of(Outcome outcome) {
 std::string summary_json(const Summary& summary) {
   Json validation;  // null
   if (summary.validation) {
-    validation = {{"step", summary.validation->step},
-                  {"epoch", summary.validation->epoch},
-                  {"loss", summary.validation->loss},
-                  {"accuracy", summary.validation->accuracy}};
+    validation = {{"step", summary.validation->step}, {"epoch", summary.validation->epoch}};
+    for_each_figure(*summary.validation,
+                    [&validation](const char* name, double value) { validation[name] = value; });
   }
   Json object = {{"state", name_of(summary.state)},
                  {"steps", summary.steps},
@@ -37,6 +36,7 @@ std::string summary_json(const Summary& summary) {
                  {"train_seconds", summary.train_seconds},
                  {"samples_per_second", summary.samples_per_second},
                  {"startup_seconds", summary.startup_seconds},
+                 {"data_stall_fraction", summary.data_stall_fraction},
                  {"validation", validation},
                  {"parameters", summary.parameters},
                  {"parameters_sha256", summary.parameters_sha256},

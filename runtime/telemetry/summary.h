@@ -19,6 +19,7 @@ struct Summary {
   double train_seconds = 0;
   double samples_per_second = 0;
   double startup_seconds = 0;                  // from exec to the first step
+  double data_stall_fraction = 0;              // of this start's steps' time: waiting for the loader
   std::optional<ValidationRecord> validation;  // the last one
   int64_t parameters = 0;
   std::string parameters_sha256;  // of the float32 parameters in arena order

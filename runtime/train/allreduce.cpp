@@ -62,12 +62,10 @@ StepReport AllReduceStrategy::finish_exchange() {
   }
   exchange_until(ready_);
   norm_ = 0;
-  if (clip_norm_ > 0 || settings_.measure_norm) {
-    const float* gradients = arenas_.gradients.as<float>();
-    norm_ =
-        std::sqrt(sum_of_squares({gradients, arenas_.layout.parameter_elements})) * settings_.gradient_scale;
-  }
-  return {exchange_seconds_, norm_};
+  std::span<const float> gradients(arenas_.gradients.as<float>(), arenas_.layout.parameter_elements);
+  if (clip_norm_ <= 0) return {exchange_seconds_, norm_, all_finite(gradients)};
+  norm_ = std::sqrt(sum_of_squares(gradients)) * settings_.gradient_scale;
+  return {exchange_seconds_, norm_, std::isfinite(norm_)};
 }
 
 void AllReduceStrategy::update() {

@@ -42,8 +42,10 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   StepOutcome outcome;
   for (const auto& net : nets_) {
     StepSettings settings;
-    settings.step = settings.updates = request.step;
+    settings.step = request.step;
+    settings.updates = request.updates;
     settings.learning_rate =
+        request.learning_rate_factor *
         learning_rate_at(request.step, length_, net->optimizer().learning_rate, config_.schedule);
     if (net == nets_.front()) outcome.learning_rate = settings.learning_rate;
     net->begin_step(settings, request.stop_vote);
@@ -53,14 +55,40 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
     StepReport report = net->finish_exchange();
     outcome.exchange_seconds += report.exchange_seconds;
     outcome.gradient_norm = larger_norm(outcome.gradient_norm, report.gradient_norm);
-    outcome.finite = outcome.finite && std::isfinite(net->loss()) && std::isfinite(report.gradient_norm);
+    outcome.finite = outcome.finite && std::isfinite(net->loss()) && report.finite;
   }
   outcome.loss = nets_.front()->loss();
   outcome.stop_voted = nets_.front()->stop_voted();
-  if (!outcome.finite) return outcome;
+  fill_losses(outcome);
+  outcome.applied = outcome.finite;
+  if (!outcome.applied) return outcome;
   for (const auto& net : nets_) net->update();
   parameters_changed();
   return outcome;
+}
+
+std::optional<LocatedNonFinite> Learner::find_first_non_finite(const Batch& batch, int64_t step) {
+  std::vector<std::optional<NonFinite>> found(nets_.size());
+  for (size_t i = 0; i < nets_.size(); ++i) nets_[i]->look_for_non_finite(&found[i]);
+  compute(batch, scalars_of(batch, step));
+  for (const auto& net : nets_) net->look_for_non_finite(nullptr);
+  for (size_t i = 0; i < nets_.size(); ++i) {
+    if (found[i]) return LocatedNonFinite{i, *found[i]};
+  }
+  return std::nullopt;
+}
+
+std::string Learner::first_non_finite_gradient() const {
+  for (const auto& net : nets_) {
+    const Arenas& arenas = net->arenas();
+    for (const ArenaTensor& tensor : arenas.layout.parameters) {
+      const float* values = arenas.gradients.as<float>() + tensor.offset;
+      if (first_non_finite(values, tensor.size(), DType::float32)) {
+        return fmt::format("gradient of '{}'", tensor.name);
+      }
+    }
+  }
+  return "";
 }
 
 void Learner::restart() {

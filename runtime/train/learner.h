@@ -31,8 +31,10 @@ struct LearnerSetting {
 };
 
 struct StepRequest {
-  int64_t step = 0;        // counted from 0 over the whole run
-  bool stop_vote = false;  // this rank was asked to stop
+  int64_t step = 0;                 // counted from 0 over the whole run
+  int64_t updates = 0;              // applied so far: `step`, but for those left out
+  double learning_rate_factor = 1;  // on top of the schedule
+  bool stop_vote = false;           // this rank was asked to stop
 };
 
 // The same on all ranks, but for seconds.
@@ -43,6 +45,15 @@ struct StepOutcome {
   double exchange_seconds = 0;
   bool stop_voted = false;  // some rank was asked to stop
   bool finite = true;       // losses and norms are numbers; false: nothing was updated
+  bool applied = true;      // parameters were updated; false too where float16 gradients overflowed
+  std::optional<double> generator_loss;
+  std::optional<double> discriminator_loss;
+};
+
+// A place in one of a learner's nets.
+struct LocatedNonFinite {
+  size_t net = 0;
+  NonFinite tensor;
 };
 
 // Sums over validation samples, added over ranks; what each means is the learner's own.
@@ -59,6 +70,12 @@ class Learner {
   // norms, and, where these are finite, the updates: of all nets or of none. Collective. Throws DataError,
   // CommError.
   StepOutcome step(const Batch& batch, const StepRequest& request);
+
+  // Computes a step's gradients again without exchanging or updating anything, looking at every tensor of
+  // this rank.
+  std::optional<LocatedNonFinite> find_first_non_finite(const Batch& batch, int64_t step);
+  // The first gradient that is not finite as it lies in the arenas, "gradient of 'conv1.weight'", or "".
+  std::string first_non_finite_gradient() const;
 
   // Adds this rank's `batch` of a validation pass to `sums`. batch.count >= 1.
   virtual void evaluate(const Batch& batch, ValidationSums& sums) = 0;
@@ -87,8 +104,14 @@ class Learner {
   // Runs all nets over this rank's share of the batch; each net's strategy has got all ranges when it
   // returns.
   virtual void compute(const Batch& batch, const StepScalars& scalars) = 0;
+  // Puts what a record has beside the loss; outcome.loss is the first net's.
+  virtual void fill_losses(StepOutcome&) const {}
   // Seed and step; first_sample and sample_weight as of the batch.
   StepScalars scalars_of(const Batch& batch, int64_t step) const;
+  static StepScalars scalars_of_piece(StepScalars scalars, const MicroBatch& piece) {
+    scalars.first_sample += piece.first;
+    return scalars;
+  }
 
   const Config& config_;
   SampleShape sample_;

@@ -53,7 +53,10 @@ void Net::begin_step(const StepSettings& settings, bool votes_to_stop) {
 
 Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece, const StepScalars& scalars) {
   Executor& executor = programs_.training(piece.count);
-  if (piece.ends) {
+  if (looking_ != nullptr) {
+    std::optional<NonFinite> found = executor.find_first_non_finite(inputs, scalars);
+    if (!looking_->has_value()) *looking_ = found;
+  } else if (piece.ends) {
     adds_accumulated_ = !piece.starts;
     executor.step(inputs, scalars, range_ready_);
   } else {
@@ -86,6 +89,7 @@ void Net::ready(Range range) {
 }
 
 void Net::no_share() {
+  if (looking_ != nullptr) return;
   float vote = *stop_votes_;
   std::memset(arenas_->gradients.data(), 0, arenas_->gradients.bytes());
   *stop_votes_ = vote;

@@ -53,6 +53,10 @@ class Net {
   StepReport finish_exchange() { return strategy_->finish_exchange(); }
   void update();
 
+  // Until it is called with null, run() looks for nan and infinity instead of learning: strategies are told
+  // nothing, and `finding` gets the first place.
+  void look_for_non_finite(std::optional<NonFinite>* finding) { looking_ = finding; }
+
   // After finish_exchange. The sum of the graph's losses, over the global batch.
   double loss() const;
   bool stop_voted() const { return *stop_votes_ > 0; }
@@ -76,6 +80,7 @@ class Net {
   std::optional<ParameterAverage> average_;
   Buffer accumulated_;  // sums over pieces so far, like the gradient arena; empty without micro-batches
   bool adds_accumulated_ = false;
+  std::optional<NonFinite>* looking_ = nullptr;
   int64_t updates_ = 0;               // done before the step that runs
   std::vector<const float*> losses_;  // in the statistics behind the gradients
   float* stop_votes_;                 // there too

@@ -1,6 +1,8 @@
 #include "train/resume.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -13,26 +15,74 @@ namespace {
 struct PositionCard {
   int64_t step, samples;
   double train_seconds;
+  double learning_rate_factor;
+  int64_t skipped_steps;
   int64_t has_validation, validation_step, validation_epoch;
-  double validation_loss, validation_accuracy;
+  double loss;
+  std::array<double, 4> figures;  // nan: the model has none such
 };
 
+// Names in CheckpointRun::numbers.
+constexpr const char* rate_factor_number = "learning_rate_factor";
+constexpr const char* skipped_number = "skipped_steps";
+
+double number_of(const CheckpointRun& run, const char* name, double absent) {
+  auto found = run.numbers.find(name);
+  return found == run.numbers.end() ? absent : found->second;
+}
+
+// Both kinds of record in one order.
+template <class Record>
+auto figures_of(Record& record) {
+  return std::array{&record.accuracy, &record.perplexity, &record.generator_loss, &record.discriminator_loss};
+}
+
+template <class From, class To>
+void copy_figures(const From& from, To& to) {
+  to.step = from.step;
+  to.epoch = from.epoch;
+  to.loss = from.loss;
+  auto sources = figures_of(from);
+  auto targets = figures_of(to);
+  for (size_t i = 0; i < sources.size(); ++i) *targets[i] = *sources[i];
+}
+
 PositionCard card_of(const CheckpointRun& run) {
-  PositionCard card{run.step, run.samples, run.train_seconds, run.validation ? 1 : 0, 0, 0, 0, 0};
+  PositionCard card{};
+  card.step = run.step;
+  card.samples = run.samples;
+  card.train_seconds = run.train_seconds;
+  card.learning_rate_factor = number_of(run, rate_factor_number, 1);
+  card.skipped_steps = static_cast<int64_t>(number_of(run, skipped_number, 0));
   if (run.validation) {
+    card.has_validation = 1;
     card.validation_step = run.validation->step;
     card.validation_epoch = run.validation->epoch;
-    card.validation_loss = run.validation->loss;
-    card.validation_accuracy = run.validation->accuracy;
+    card.loss = run.validation->loss;
+    auto figures = figures_of(*run.validation);
+    for (size_t i = 0; i < figures.size(); ++i) card.figures[i] = figures[i]->value_or(std::nan(""));
   }
   return card;
 }
 
 RunPosition position_of_card(const PositionCard& card) {
-  RunPosition position{card.step, card.samples, card.train_seconds, std::nullopt};
+  RunPosition position;
+  if (card.step == 0) return position;
+  position.step = card.step;
+  position.samples = card.samples;
+  position.train_seconds = card.train_seconds;
+  position.learning_rate_factor = card.learning_rate_factor;
+  position.skipped_steps = card.skipped_steps;
   if (card.has_validation != 0) {
-    position.validation = ValidationRecord{card.validation_step, card.validation_epoch, card.validation_loss,
-                                           card.validation_accuracy};
+    ValidationRecord record;
+    record.step = card.validation_step;
+    record.epoch = card.validation_epoch;
+    record.loss = card.loss;
+    auto figures = figures_of(record);
+    for (size_t i = 0; i < figures.size(); ++i) {
+      if (!std::isnan(card.figures[i])) *figures[i] = card.figures[i];
+    }
+    position.validation = record;
   }
   return position;
 }
@@ -122,10 +172,11 @@ CheckpointContent checkpoint_content(Session& session, const RunPosition& positi
   run.version = TRIREME_VERSION;
   run.dataset_identity = session.dataset_identity;
   if (position.validation) {
-    const ValidationRecord& last = *position.validation;
-    run.validation = CheckpointValidation{last.step, last.epoch, last.loss, last.accuracy};
+    copy_figures(*position.validation, run.validation.emplace());
   }
   run.train_seconds = position.train_seconds;
+  if (position.learning_rate_factor != 1) run.numbers[rate_factor_number] = position.learning_rate_factor;
+  if (position.skipped_steps > 0) run.numbers[skipped_number] = static_cast<double>(position.skipped_steps);
   return content;
 }
 

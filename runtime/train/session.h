@@ -21,13 +21,15 @@ struct RunPosition {
   int64_t step = 0;     // steps done
   int64_t samples = 0;  // seen, over all ranks
   double train_seconds = 0;
-  std::optional<ValidationRecord> validation;  // the last one
+  std::optional<ValidationRecord> validation = {};  // the last one
+  double learning_rate_factor = 1;                  // halved by every rollback
+  int64_t skipped_steps = 0;                        // left out since float16 gradients overflowed
 };
 
 class Session {
  public:
-  // Opens the data sets, makes the learner, and checks that all ranks agree about config, layouts and starting
-  // parameters. Collective. Throws like train().
+  // Opens the data sets, makes the learner, and checks that all ranks agree about config, layouts and
+  // starting parameters. Collective. Throws like train().
   Session(const Config& session_config, Communicator& session_communicator);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

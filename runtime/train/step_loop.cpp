@@ -5,10 +5,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "checkpoint/reader.h"
 #include "checkpoint/writer.h"
 #include "data/loader.h"
 #include "telemetry/process.h"
 #include "telemetry/progress.h"
+#include "train/divergence.h"
+#include "train/meter.h"
 #include "train/resume.h"
 #include "train/validation.h"
 
@@ -21,11 +24,8 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// Sums over the steps since the last record.
-struct Interval {
-  int64_t steps = 0, samples = 0;
-  double seconds = 0, data = 0, exchange = 0, checkpoint = 0;
-};
+// Rollbacks without a new checkpoint between them, after which the run gives up.
+constexpr int most_rollbacks = 3;
 
 class StepLoop {
  public:
@@ -38,10 +38,9 @@ class StepLoop {
         metrics_(metrics),
         log_(log),
         progress_(log, progress_options()),
-        loader_(Loader::training(*session.data.training, session.config.data, loader_options())),
-        saved_step_(position.step > 0 ? position.step : -1),
-        saved_validation_(validation_step()),
-        seconds_before_(position.train_seconds) {}
+        seconds_before_(position.train_seconds) {
+    start_here();
+  }
 
   LoopEnd run() {
     begin_ = Clock::now();
@@ -54,17 +53,26 @@ class StepLoop {
       } else if (validates) {
         end.stopped = !run_validation();
       }
-      if (checkpoint_due() || last || end.stopped) save(last || end.stopped);
+      bool saves = checkpoint_due() || last || end.stopped;
+      if (saves && !save(last || end.stopped)) continue;
       if (last || end.stopped) break;
       step();
     }
     position_.train_seconds = train_seconds();
     end.startup_seconds = startup_seconds_;
-    end.samples_per_second = step_seconds_ > 0 ? static_cast<double>(samples_here_) / step_seconds_ : 0;
+    end.samples_per_second = meter_.samples_per_second();
+    end.data_stall_fraction = meter_.stall_fraction();
     return end;
   }
 
  private:
+  // At the start and after a rollback: what is loaded and what is saved is that of `position_`.
+  void start_here() {
+    loader_.emplace(Loader::training(*session_.data.training, session_.config.data, loader_options()));
+    saved_step_ = position_.step > 0 ? position_.step : -1;
+    saved_validation_ = validation_step();
+  }
+
   Progress::Options progress_options() const {
     Progress::Options progress;
     progress.total_steps = session_.length.total_steps;
@@ -102,8 +110,7 @@ class StepLoop {
     position_.validation = record;
     if (metrics_) metrics_->write(*record);
     if (options_.hooks.after_validation) options_.hooks.after_validation(*record);
-    log_.info("validation after step {} (epoch {}): loss {:.4f}, accuracy {:.4f}", record->step,
-              record->epoch, record->loss, record->accuracy);
+    log_.info("validation after step {} (epoch {}): {}", record->step, record->epoch, figures_text(*record));
     return true;
   }
 
@@ -114,15 +121,16 @@ class StepLoop {
   }
 
   // `must` work: the end of a run, or of what will be resumed. Otherwise a full disk costs a warning, not the
-  // run.
-  void save(bool must) {
+  // run. False when there is nothing to save but a broken net, and the run has gone back instead.
+  bool save(bool must) {
     // A validation may have come after the checkpoint of this very step (a stop in the middle of it).
-    if (position_.step == saved_step_ && saved_validation_ == validation_step()) return;
+    if (position_.step == saved_step_ && saved_validation_ == validation_step()) return true;
     if (!session_.learner->parameters_are_finite()) {
-      throw DivergenceError(
+      give_up_or_roll_back(fmt::format(
           "step {}: a parameter is no longer a finite number, so no checkpoint of it is written: lower "
           "optimizer.learning_rate or set train.gradient_clip_norm",
-          position_.step);
+          position_.step));
+      return false;
     }
     Clock::time_point start = Clock::now();
     std::string failure;
@@ -130,7 +138,43 @@ class StepLoop {
     if (must) agree_on_failure(failure);
     saved_step_ = position_.step;
     saved_validation_ = validation_step();
-    interval_.checkpoint += seconds_between(start, Clock::now());
+    rollbacks_ = 0;
+    meter_.add_checkpoint(seconds_between(start, Clock::now()));
+    return true;
+  }
+
+  // As train.on_nan says. `why` is the same on all ranks.
+  void give_up_or_roll_back(const std::string& why) {
+    if (session_.config.train.on_nan != "rollback") {
+      throw DivergenceError("{}, then start again (checkpoints from before are kept)", why);
+    }
+    if (rollbacks_ == most_rollbacks) {
+      throw DivergenceError("{}; {} rollbacks in a row have not helped (checkpoints from before are kept)",
+                            why, rollbacks_);
+    }
+    ++rollbacks_;
+    roll_back();
+    log_.warning("{}. ROLLBACK {} of {} to step {}; from now on the learning rate is {} times the schedule's",
+                 why, rollbacks_, most_rollbacks, position_.step, position_.learning_rate_factor);
+  }
+
+  // Everything but the clock is as it was at the newest good checkpoint, or at the very start where there is
+  // none; the learning rate stays halved.
+  void roll_back() {
+    double factor = position_.learning_rate_factor * 0.5;
+    std::optional<Checkpoint> checkpoint;
+    if (session_.communicator.rank() == 0) {
+      checkpoint = open_newest_checkpoint(
+          checkpoints_, [this](const std::string& message) { log_.warning("{}", message); });
+    }
+    session_.learner->restart();
+    position_ = resume(session_, checkpoint, log_);
+    position_.learning_rate_factor = factor;
+    if (metrics_) metrics_->rewind(position_.step);
+    last_loss_ = std::nan("");
+    meter_.forget();
+    progress_.go_back(point());
+    start_here();
   }
 
   int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
@@ -163,44 +207,33 @@ class StepLoop {
 
   void step() {
     Clock::time_point start = Clock::now();
-    std::optional<Batch> batch = loader_.next();
+    std::optional<Batch> batch = loader_->next();
     if (!batch || batch->step != position_.step) {
       throw DataError("{}: the loader ended before step {}", session_.data.training->path().string(),
                       position_.step);
     }
     Clock::time_point loaded = Clock::now();
-    if (samples_here_ == 0) startup_seconds_ = seconds_since_process_start();
+    if (meter_.steps() == 0) startup_seconds_ = seconds_since_process_start();
 
     StepRequest request;
     request.step = position_.step;
+    request.updates = position_.step - position_.skipped_steps;
+    request.learning_rate_factor = position_.learning_rate_factor;
     request.stop_vote = options_.stop_requested && options_.stop_requested();
     StepOutcome outcome = session_.learner->step(*batch, request);
-    check_finite(outcome);
     stop_voted_ = outcome.stop_voted;
+    if (!outcome.finite) {  // every rank has the same sums, so all come to the same verdict
+      give_up_or_roll_back(explain_divergence(session_, *batch, position_.step, outcome));
+      return;
+    }
     last_loss_ = outcome.loss;
-
     position_.step += 1;
     position_.samples += batch->global_count;
-    samples_here_ += batch->global_count;
-    double seconds = seconds_between(start, Clock::now());
-    step_seconds_ += seconds;
-    interval_.steps += 1;
-    interval_.samples += batch->global_count;
-    interval_.seconds += seconds;
-    interval_.data += seconds_between(start, loaded);
-    interval_.exchange += outcome.exchange_seconds;
+    if (!outcome.applied) position_.skipped_steps += 1;
+    meter_.add(
+        {seconds_between(start, Clock::now()), seconds_between(start, loaded), outcome.exchange_seconds},
+        batch->global_count);
     tell(outcome);
-  }
-
-  // Every rank has the same sums, so all come to the same verdict.
-  void check_finite(const StepOutcome& outcome) const {
-    if (outcome.finite) return;
-    bool loss = !std::isfinite(outcome.loss);
-    throw DivergenceError(
-        "step {}: the {} is {}: training has diverged; lower optimizer.learning_rate, lengthen "
-        "schedule.warmup_steps or set train.gradient_clip_norm, then start again (checkpoints from "
-        "before are kept)",
-        position_.step + 1, loss ? "loss" : "gradient's norm", loss ? outcome.loss : outcome.gradient_norm);
   }
 
   void tell(const StepOutcome& outcome) {
@@ -210,24 +243,22 @@ class StepLoop {
     bool last = position_.step >= session_.length.total_steps;
     if (!last && position_.step % session_.config.train.log_every_steps != 0) return;
     if (metrics_) metrics_->write(record(outcome));
-    interval_ = {};
+    meter_.forget();
   }
 
   TrainRecord record(const StepOutcome& outcome) const {
-    auto steps = static_cast<double>(interval_.steps);
     TrainRecord record;
     record.step = position_.step;
     record.epoch = point().epoch;
     record.samples = position_.samples;
     record.loss = last_loss_;
     record.learning_rate = outcome.learning_rate;
-    record.samples_per_second =
-        interval_.seconds > 0 ? static_cast<double>(interval_.samples) / interval_.seconds : 0;
-    record.data_seconds = interval_.data / steps;
-    record.exchange_seconds = interval_.exchange / steps;
-    record.compute_seconds = (interval_.seconds - interval_.data - interval_.exchange) / steps;
-    record.checkpoint_seconds = interval_.checkpoint / steps;
+    meter_.fill(record);
     if (session_.config.train.gradient_clip_norm > 0) record.gradient_norm = outcome.gradient_norm;
+    record.generator_loss = outcome.generator_loss;
+    record.discriminator_loss = outcome.discriminator_loss;
+    if (position_.learning_rate_factor != 1) record.learning_rate_factor = position_.learning_rate_factor;
+    record.skipped_steps = position_.skipped_steps;
     return record;
   }
 
@@ -238,18 +269,17 @@ class StepLoop {
   MetricsWriter* metrics_;
   Logger& log_;
   Progress progress_;
-  Loader loader_;
-  int64_t saved_step_;
-  int64_t saved_validation_;
+  std::optional<Loader> loader_;
+  int64_t saved_step_ = -1;
+  int64_t saved_validation_ = -1;
+  int rollbacks_ = 0;  // since the last checkpoint was written
   double seconds_before_;
 
   Clock::time_point begin_;
-  Interval interval_;
+  StepMeter meter_;
   bool stop_voted_ = false;
   double last_loss_ = std::nan("");
   double startup_seconds_ = 0;
-  double step_seconds_ = 0;
-  int64_t samples_here_ = 0;
 };
 
 }  // namespace

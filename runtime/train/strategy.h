@@ -28,12 +28,12 @@ struct StepSettings {
   double learning_rate = 0;
   double gradient_scale =
       1;  // gradients mean this much of what they say (1 / loss scale); norms are of the result
-  bool measure_norm = false;  // report the gradient's norm also where nothing is clipped
 };
 
 struct StepReport {
   double exchange_seconds = 0;  // spent waiting for other ranks in this step
-  double gradient_norm = 0;     // global L2 norm before clipping; 0 when nobody asks for it
+  double gradient_norm = 0;     // global L2 norm before clipping; 0 when clipping is off
+  bool finite = true;           // no gradient is nan or infinite; the same on all ranks
 };
 
 class Strategy {

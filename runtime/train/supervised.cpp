@@ -1,6 +1,7 @@
 // One net that learns targets from what data sets give: classification, regression, language models.
 #include <array>
 #include <cstddef>
+#include <cmath>
 
 #include "data/dataset.h"
 #include "train/learner.h"
@@ -23,17 +24,21 @@ class SupervisedLearner : public Learner {
     std::array<const void*, 2> inputs{batch.features, batch.targets};
     executor.step(inputs, scalars);
     sums[0] += scalar_result(executor, 0);
-    sums[1] += scalar_result(executor, 1);
+    if (has_accuracy()) sums[1] += scalar_result(executor, 1);
   }
 
   ValidationRecord validation_record(const ValidationSums& sums, double samples) const override {
     ValidationRecord record;
     record.loss = sums[0] / samples;
-    record.accuracy = sums[1] / samples;
+    if (has_accuracy()) record.accuracy = sums[1] / samples;
+    if (sample_.kind == SampleKind::text) record.perplexity = std::exp(record.loss);
     return record;
   }
 
  private:
+  // All but regression choose among classes or tokens.
+  bool has_accuracy() const { return sample_.kind == SampleKind::text || sample_.classes > 0; }
+
   void compute(const Batch& batch, const StepScalars& scalars) override {
     Net& net = *nets_.front();
     if (batch.count == 0) net.no_share();
@@ -42,11 +47,9 @@ class SupervisedLearner : public Learner {
     const auto* targets = static_cast<const std::byte*>(batch.targets);
     for (int64_t i = 0; i < pieces; ++i) {
       MicroBatch piece = piece_of(batch.count, i, pieces);
-      StepScalars own = scalars;
-      own.first_sample += piece.first;
       std::array<const void*, 2> inputs{features + piece.first * features_bytes(sample_),
                                         targets + piece.first * targets_bytes(sample_)};
-      net.run(inputs, piece, own);
+      net.run(inputs, piece, scalars_of_piece(scalars, piece));
     }
   }
 };

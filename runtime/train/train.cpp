@@ -133,6 +133,7 @@ class Run {
       summary.state = result.state;
       summary.startup_seconds = end.startup_seconds;
       summary.samples_per_second = end.samples_per_second;
+      summary.data_stall_fraction = end.data_stall_fraction;
       summary.parameters_sha256 = result.parameters_sha256;
       write_summary(directory_.summary(), summary);
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",

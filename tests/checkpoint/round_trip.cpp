@@ -52,6 +52,23 @@ TEST(RoundTrip, BitForBit) {
   EXPECT_EQ(run.validation->epoch, 93);
   EXPECT_EQ(run.validation->loss, 0.1);
   EXPECT_EQ(run.validation->accuracy, 0.925);
+  EXPECT_FALSE(run.validation->perplexity);
+  EXPECT_TRUE(run.numbers.empty());
+}
+
+TEST(RoundTrip, FiguresAndNumbersThatNotEveryRunHas) {
+  Folder folder;
+  Sample sample(5);
+  CheckpointRun& run = sample.content.run;
+  run.validation = CheckpointValidation{
+      .step = 5, .epoch = 1, .loss = 2, .perplexity = 7.25, .generator_loss = 1, .discriminator_loss = 0.5};
+  run.numbers = {{"learning_rate_factor", 0.125}, {"loss_scale", 65536}};
+  Checkpoint checkpoint(save_checkpoint(folder.path(), sample.content, 3));
+  EXPECT_FALSE(checkpoint.run().validation->accuracy);
+  EXPECT_EQ(checkpoint.run().validation->perplexity, 7.25);
+  EXPECT_EQ(checkpoint.run().validation->generator_loss, 1.0);
+  EXPECT_EQ(checkpoint.run().validation->discriminator_loss, 0.5);
+  EXPECT_EQ(checkpoint.run().numbers, run.numbers);
 }
 
 TEST(RoundTrip, TheContractOfTheFiles) {

@@ -47,6 +47,44 @@ class Metrics : public testing::Test {
   std::filesystem::path path_ = folder_.path() / "metrics.jsonl";
 };
 
+TEST_F(Metrics, FiguresThatAModelHas) {
+  MetricsWriter writer(path_, 0);
+  ValidationRecord text{.step = 5, .epoch = 1, .loss = 1.5, .accuracy = 0.5, .perplexity = 4.5};
+  writer.write(text);
+  ValidationRecord gan{.step = 6, .loss = 2, .generator_loss = 2, .discriminator_loss = 0.75};
+  writer.write(gan);
+  writer.write(TrainRecord{.step = 7,
+                           .generator_loss = 2,
+                           .discriminator_loss = 1,
+                           .learning_rate_factor = 0.5,
+                           .loss_scale = 1024,
+                           .skipped_steps = 3});
+  auto found = lines();
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0], Json::parse(R"({"event":"validation","step":5,"epoch":1,"loss":1.5,"accuracy":0.5,
+      "perplexity":4.5})"));
+  EXPECT_EQ(found[1], Json::parse(R"({"event":"validation","step":6,"epoch":0,"loss":2.0,"generator_loss":2.0,
+      "discriminator_loss":0.75})"));
+  EXPECT_EQ(found[2]["learning_rate_factor"], 0.5);
+  EXPECT_EQ(found[2]["loss_scale"], 1024.0);
+  EXPECT_EQ(found[2]["skipped_steps"], 3);
+  EXPECT_FALSE(found[2].contains("gradient_norm"));
+  EXPECT_EQ(figures_text(text), "loss 1.5000, accuracy 0.5000, perplexity 4.5000");
+  EXPECT_EQ(figures_text(gan), "loss 2.0000, generator loss 2.0000, discriminator loss 0.7500");
+}
+
+TEST_F(Metrics, GoesBackWithTheRun) {
+  MetricsWriter writer(path_, 0);
+  for (int64_t step = 1; step <= 5; ++step) writer.write(TrainRecord{.step = step});
+  writer.rewind(3);
+  writer.write(TrainRecord{.step = 4, .loss = 7});
+  auto found = lines();
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_EQ(found[3]["loss"], 7.0);
+  writer.rewind(0);
+  EXPECT_TRUE(lines().empty());
+}
+
 TEST_F(Metrics, TheContract) {
   MetricsWriter writer(path_, 0);
   writer.write(TrainRecord{938, 2, 60032, 0.25, 0.01, 12345.5, 0.001, 0.02, 0.003, 0.5, std::nullopt});

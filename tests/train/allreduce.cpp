@@ -110,7 +110,7 @@ TEST(AllReduce, moves_running_means) {
 TEST(AllReduce, updates_only_when_told) {
   run_ranks(2, [](Communicator& communicator) {
     Arenas arenas(layout());
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.clip_norm = 1e9});
     fill_gradients(arenas, communicator.rank());
     strategy.begin_step({.learning_rate = 1.0});
     strategy.range_ready({0, 224});
@@ -119,7 +119,7 @@ TEST(AllReduce, updates_only_when_told) {
     EXPECT_EQ(arenas.parameters.as<float>()[0], 0.0f);
     EXPECT_EQ(arenas.state.as<float>()[0], 0.0f);
     fill_gradients(arenas, communicator.rank());
-    strategy.begin_step({.step = 1, .learning_rate = 1.0, .gradient_scale = 0.5, .measure_norm = true});
+    strategy.begin_step({.step = 1, .learning_rate = 1.0, .gradient_scale = 0.5});
     strategy.range_ready({0, 224});
     StepReport report = finish(strategy);
     EXPECT_EQ(arenas.parameters.as<float>()[0], -1.5f);
@@ -130,6 +130,27 @@ TEST(AllReduce, updates_only_when_told) {
     }
     EXPECT_NEAR(report.gradient_norm, std::sqrt(squares), 1e-3);
   });
+}
+
+// Seen before anything is updated, on every rank, wherever it came from; the statistics are not its concern.
+TEST(AllReduce, tells_of_gradients_that_are_no_numbers) {
+  for (double clip_norm : {0.0, 1.0}) {
+    run_ranks(2, [clip_norm](Communicator& communicator) {
+      Arenas arenas(layout());
+      AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.clip_norm = clip_norm});
+      auto exchange = [&](size_t place, float value) {
+        fill_gradients(arenas, communicator.rank());
+        if (communicator.rank() == 1) arenas.gradients.as<float>()[place] = value;
+        strategy.begin_step({});
+        strategy.range_ready({0, 224});
+        return strategy.finish_exchange().finite;
+      };
+      EXPECT_TRUE(exchange(0, 1));
+      EXPECT_FALSE(exchange(0, std::nanf("")));
+      EXPECT_FALSE(exchange(177, std::numeric_limits<float>::infinity()));
+      EXPECT_TRUE(exchange(208, std::nanf("")));
+    });
+  }
 }
 
 TEST(AllReduce, decays_matrices_only) {

@@ -20,7 +20,7 @@ class Ranks : public TrainingTest {
       ASSERT_EQ(many.validations.size(), one.validations.size());
       for (size_t i = 0; i < one.validations.size(); ++i) {
         EXPECT_NEAR(many.validations[i].loss, one.validations[i].loss, 1e-4);
-        EXPECT_NEAR(many.validations[i].accuracy, one.validations[i].accuracy, 1.01 / 37);
+        EXPECT_NEAR(*many.validations[i].accuracy, *one.validations[i].accuracy, 1.01 / 37);
       }
     }
   }
