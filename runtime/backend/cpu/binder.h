@@ -86,6 +86,10 @@ Kernel bind_lstm_backward(const Binding&);
 Kernel bind_rnn(const Binding&);
 Kernel bind_rnn_backward(const Binding&);
 Kernel bind_leaky_relu(const Binding&);
+Kernel bind_transposed_convolution(const Binding&);
+Kernel bind_bias_backward(const Binding&);
+Kernel bind_group_norm(const Binding&);
+Kernel bind_group_norm_backward(const Binding&);
 Kernel bind_leaky_relu_backward(const Binding&);
 // the op table's plain loop
 Kernel bind_plain(const Binding&);

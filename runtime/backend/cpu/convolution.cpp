@@ -53,6 +53,7 @@ Kernel bind_convolution(const Binding& b) {
   return with_packed_weights(b, bound, d.w_arena, desc.weights_desc(), b.input(1));
 }
 
+// A transposed convolution without its bias is the same computation with x for dy and y for dx.
 Kernel bind_convolution_backward_data(const Binding& b) {
   using Backward = dnnl::convolution_backward_data;
   Descs d = describe(b, b.output_shape(0), b.input_shape(1), b.input_shape(0));
