@@ -61,15 +61,19 @@ inline void multiply_rows(int64_t rows, const float* a, int64_t a_row, int64_t d
   }
 }
 
-// Calls body(row, panel, its four sums) for everything; rows in blocks of nearly the same size.
-template <class Body>
-inline void for_sums(const RecurrentTask& t, int64_t depth, bool gates, const Body& body) {
+// Calls body(row, panel, its four sums) for everything; rows in blocks of nearly the same size. A sample's
+// rows lie far apart, which the processor's prefetchers do not follow: fetch(row, panel) asks for what the
+// body will touch, and the product before it hides the wait.
+template <class Fetch, class Body>
+inline void for_sums(const RecurrentTask& t, int64_t depth, bool gates, const Fetch& fetch,
+                     const Body& body) {
   Sums sums{};
   int64_t blocks = (t.rows + most_rows - 1) / most_rows;
   for (int64_t p = 0; p < panel_count(t.hidden, lanes, gates); ++p) {
     for (int64_t block = 0; block < blocks; ++block) {
       int64_t begin = block * t.rows / blocks;
       int64_t end = (block + 1) * t.rows / blocks;
+      for (int64_t r = begin; r < end; ++r) fetch(r, p);
       if (t.panels != nullptr) {
         multiply_rows(end - begin, t.previous + begin * depth, depth, depth, t.panels + p * depth * 4 * lanes,
                       sums);
@@ -157,10 +161,26 @@ inline int lanes_from(int64_t unit, int64_t hidden) {
   return static_cast<int>(hidden - unit < lanes ? hidden - unit : lanes);
 }
 
-// Calls body(row, first unit, lanes valid, sum) for every vector of units.
-template <class Body>
-inline void for_units(const RecurrentTask& t, int64_t depth, const Body& body) {
-  for_sums(t, depth, false, [&](int64_t r, int64_t p, const Vec* sums) {
+// The line of a vector of elements; those that are written too, for writing.
+template <class T>
+inline void fetch_to_read(const T* p) {
+  __builtin_prefetch(p, 0);
+}
+template <class T>
+inline void fetch_to_write(T* p) {
+  __builtin_prefetch(p, 1);
+}
+
+// Calls fetch(row, first unit) and body(row, first unit, lanes valid, sum) for every vector of units.
+template <class Fetch, class Body>
+inline void for_units(const RecurrentTask& t, int64_t depth, const Fetch& fetch, const Body& body) {
+  auto fetch_panel = [&](int64_t r, int64_t p) {
+    for (int v = 0; v < 4; ++v) {
+      int64_t unit = (p * 4 + v) * lanes;
+      if (unit < t.hidden) fetch(r, unit);
+    }
+  };
+  for_sums(t, depth, false, fetch_panel, [&](int64_t r, int64_t p, const Vec* sums) {
     for (int v = 0; v < 4; ++v) {
       int64_t unit = (p * 4 + v) * lanes;
       if (unit < t.hidden) body(r, unit, lanes_from(unit, t.hidden), sums[v]);
@@ -198,30 +218,61 @@ void pack_panels(const PanelTask& t) {
 }
 
 void lstm_step(const LstmTask& t) {
-  with_type(t.type, t.gates, [&]<class T>(const T*) {
-    for_sums(t, t.hidden, true, [&](int64_t r, int64_t p, const Vec* sums) {
+  with_type(t.type, t.gates, [&]<class T>(const T* gates) {
+    auto fetch = [&](int64_t r, int64_t p) {
+      int64_t at = r * t.stride + p * lanes;
+      for (int gate = 0; gate < 4; ++gate) {
+        int64_t of_gate = at + 3 * r * t.stride + gate * t.hidden;
+        fetch_to_read(gates + of_gate);
+        fetch_to_write(static_cast<T*>(t.activated) + of_gate);
+      }
+      fetch_to_write(t.cells + at);
+      fetch_to_write(static_cast<T*>(t.h) + at);
+    };
+    for_sums(t, t.hidden, true, fetch, [&](int64_t r, int64_t p, const Vec* sums) {
       lstm_units<T>(t, r, p * lanes, lanes_from(p * lanes, t.hidden), sums);
     });
   });
 }
 
 void lstm_backward_step(const LstmBackwardTask& t) {
-  with_type(t.type, t.dh, [&]<class T>(const T*) {
-    for_units(t, 4 * t.hidden,
+  with_type(t.type, t.dh, [&]<class T>(const T* dh) {
+    auto fetch = [&](int64_t r, int64_t unit) {
+      int64_t at = r * t.stride + unit;
+      for (int gate = 0; gate < 4; ++gate) {
+        int64_t of_gate = at + 3 * r * t.stride + gate * t.hidden;
+        fetch_to_read(static_cast<const T*>(t.activated) + of_gate);
+        fetch_to_write(static_cast<T*>(t.dgates) + of_gate);
+      }
+      fetch_to_read(dh + at);
+      fetch_to_read(t.cells + at);
+      if (t.cells_before != nullptr) fetch_to_read(t.cells_before + at);
+    };
+    for_units(t, 4 * t.hidden, fetch,
               [&](int64_t r, int64_t unit, int n, Vec sum) { lstm_backward_units<T>(t, r, unit, n, sum); });
   });
 }
 
 void rnn_step(const RnnTask& t) {
-  with_type(t.type, t.pre, [&]<class T>(const T*) {
-    for_units(t, t.hidden,
+  with_type(t.type, t.pre, [&]<class T>(const T* pre) {
+    auto fetch = [&](int64_t r, int64_t unit) {
+      fetch_to_read(pre + r * t.stride + unit);
+      fetch_to_write(static_cast<T*>(t.h) + r * t.stride + unit);
+    };
+    for_units(t, t.hidden, fetch,
               [&](int64_t r, int64_t unit, int n, Vec sum) { rnn_units<T>(t, r, unit, n, sum); });
   });
 }
 
 void rnn_backward_step(const RnnBackwardTask& t) {
-  with_type(t.type, t.dh, [&]<class T>(const T*) {
-    for_units(t, t.hidden,
+  with_type(t.type, t.dh, [&]<class T>(const T* dh) {
+    auto fetch = [&](int64_t r, int64_t unit) {
+      int64_t at = r * t.stride + unit;
+      fetch_to_read(dh + at);
+      fetch_to_read(static_cast<const T*>(t.h) + at);
+      fetch_to_write(static_cast<T*>(t.dpre) + at);
+    };
+    for_units(t, t.hidden, fetch,
               [&](int64_t r, int64_t unit, int n, Vec sum) { rnn_backward_units<T>(t, r, unit, n, sum); });
   });
 }
