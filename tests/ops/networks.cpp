@@ -288,5 +288,53 @@ TEST(Losses, TwoInAGraphAreAddedUpInTheGradientAlone) {
   }
 }
 
+// What a generator learns through a frozen discriminator (convolution, batch norm without running statistics,
+// leaky relu) is what it would learn if that were learned along, and the discriminator's own gradients are
+// not even computed.
+Values gradient_through(Role role, size_t& nodes) {
+  Graph graph;
+  GraphWriter writer(graph, "gan");
+  auto value = [&](const char* name, Shape shape, Role of) {
+    return graph.add_value(name, {DType::float32, std::move(shape)}, of);
+  };
+  ValueId noise = graph.add_input("noise", {DType::float32, {3, 6}});
+  ValueId mine = value("mine", {6, 32}, Role::parameter);
+  ValueId x = writer.add_one("unflatten", {writer.add_one("linear", {noise, mine})},
+                             {{"height", int64_t{4}}, {"width", int64_t{4}}});
+  std::vector<ValueId> theirs = {value("w", {3, 3, 2, 5}, role), value("gamma", {5}, role),
+                                 value("beta", {5}, role)};
+  ValueId y = writer.add_one("convolution", {x, theirs[0]}, {{"padding", int64_t{1}}});
+  y = writer.add_one("leaky_relu", {writer.add("batch_norm", {y, theirs[1], theirs[2]})[0]},
+                     {{"slope", 0.2}});
+  graph.results = {writer.add_one("binary_cross_entropy", {y})};
+  differentiate(graph);
+  remove_dead_nodes(graph);
+  verify(graph);
+  nodes = graph.nodes.size();
+  auto backend = make_cpu_backend({.threads = 1});
+  GraphRun run(graph, *backend);
+  uint64_t seed = 1;
+  for (ValueId id : {noise, mine, theirs[0], theirs[1], theirs[2]}) {
+    write_floating(DType::float32, run.data<float>(id), spaced_values(run.values(id).size(), seed++));
+  }
+  run.run({.sample_weight = 1.0 / 3});
+  for (size_t v = 0; v < graph.values.size(); ++v) {
+    if (graph.values[v].role == Role::gradient && graph.values[v].of == mine) {
+      return run.values(static_cast<ValueId>(v));
+    }
+  }
+  return {};
+}
+
+TEST(Frozen, GradientsFlowThroughAndNoneIsComputedForWhatIsFrozen) {
+  size_t nodes_learned = 0, nodes_frozen = 0;
+  Values learned = gradient_through(Role::parameter, nodes_learned);
+  Values frozen = gradient_through(Role::frozen, nodes_frozen);
+  ASSERT_EQ(learned.size(), 6u * 32u);
+  EXPECT_EQ(frozen, learned);
+  EXPECT_EQ(nodes_frozen, nodes_learned - 1) << "the convolution's weight gradient should be gone";
+  EXPECT_GT(*std::max_element(frozen.begin(), frozen.end()), 0);
+}
+
 }  // namespace
 }  // namespace trireme::test
