@@ -56,6 +56,23 @@ TEST(Classifier, PresetAndListBuildTheSameGraph) {
   }
 }
 
+TEST(Classifier, RecurrentAndGroupNormalisedPresetsAreListsToo) {
+  constexpr SampleShape text{.kind = SampleKind::text, .length = 6, .vocabulary = 9};
+  for (const char* kind : {"rnn", "lstm", "cnn"}) {
+    ModelConfig preset;
+    preset.kind = kind;
+    preset.norm = "group";
+    preset.dropout = 0.25;
+    preset.depth = 3;
+    const SampleShape& sample = preset.kind == "cnn" ? fashion : text;
+    ModelConfig by_hand = list(expand_layers(preset, sample));
+    Graph a = build_model(preset, sample, 8, GraphMode::training);
+    Graph b = build_model(by_hand, sample, 8, GraphMode::training);
+    b.name = a.name;
+    EXPECT_EQ(to_string(a), to_string(b)) << kind;
+  }
+}
+
 TEST(Classifier, LeNetHasItsKnownNumberOfParameters) {
   ModelConfig model;
   model.kind = "lenet";

@@ -17,8 +17,9 @@ namespace trireme::test {
 class TrainedNet {
  public:
   // `frozen` may be null.
-  TrainedNet(Graph forward, Backend& backend, const Arenas* frozen = nullptr)
-      : TrainedNet(compile_training(std::move(forward)), backend, frozen) {}
+  TrainedNet(Graph forward, Backend& backend, const Arenas* frozen = nullptr,
+             const CompileOptions& options = {})
+      : TrainedNet(compile_training(std::move(forward), options), backend, frozen) {}
 
   // One step of Adam (Kingma and Ba, arXiv 1412.6980) on `inputs`, `batch` samples.
   void step(std::vector<const void*> inputs, int64_t batch, double rate, double beta1 = 0.9) {
