@@ -100,7 +100,7 @@ class EveryFamily : public testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
                          testing::Values("mlp", "regression", "lenet", "cnn", "resnet", "rnn", "lstm", "gpt",
                                          "gan"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& family) { return family.param; });
 
 TEST_P(EveryFamily, LearnsInBFloat16AsInFloat32) {
   Course wide = course({}), narrow = course(options_of(DType::bfloat16));
