@@ -31,9 +31,10 @@ KeyTable data_table(DataConfig& c) {
             .at_most = largest_count}},
           {"validation_fraction",
            &c.validation_fraction,
-           {.doc = "Part of train's samples that is kept apart for validation, the same samples whatever the "
-                   "seed; only where validation is empty. Of text and of tables in time it is the end of the "
-                   "file.",
+           {.doc =
+                "Part of train's samples that is kept apart for validation, the same samples whatever the "
+                "seed; only where validation is empty. Of text it is the end, of anything else samples drawn "
+                "once and for all.",
             .at_least = 0,
             .below = 1}},
           {"sequence_length",
