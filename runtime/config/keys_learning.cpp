@@ -77,7 +77,9 @@ KeyTable train_table(TrainConfig& c) {
             .at_least = 1}},
           {"label_smoothing",
            &c.label_smoothing,
-           {.doc = "Part of the target's probability that is spread evenly over all classes.",
+           {.doc =
+                "Part of the target's probability that is spread evenly over all classes; in a gan, what the "
+                "discriminator's target for real images lacks to 1.",
             .at_least = 0,
             .below = 1}},
       }};
