@@ -64,8 +64,13 @@ void register_graph(const std::string& prefix, const std::shared_ptr<Net>& net) 
 }
 
 void register_nodes() {
-  for (std::string kind : {"lenet", "cnn", "mlp", "gpt"})
+  for (std::string kind : {"lenet", "cnn", "mlp", "gpt"}) {
     register_graph(kind + "/", std::make_shared<Net>(kind, 64));
+    CompileOptions options;
+    options.precision = DType::bfloat16;
+    register_graph("bfloat16/" + kind + "/",
+                   std::make_shared<Net>(compile_training(training_graph(kind, 64), options).graph));
+  }
 }
 
 // Attention over other lengths and head sizes than the gpt's, forward and backward, with dropout and in 16

@@ -51,6 +51,12 @@ void evaluation_step(benchmark::State& state, const std::string& kind) {
 BENCHMARK_CAPTURE(training_step, lenet_1_thread, "lenet", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, cnn_1_thread, "cnn", 1)->Arg(64)->Arg(32)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, mlp_1_thread, "mlp", 1)->Arg(64)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, cnn_bfloat16_1_thread, "cnn", 1, DType::bfloat16)
+    ->Arg(64)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, mlp_bfloat16_1_thread, "mlp", 1, DType::bfloat16)
+    ->Arg(64)
+    ->Unit(benchmark::kMicrosecond);
 // 4 layers, 4 heads, 128 channels, 128 characters; the lstm of 2 x 256.
 BENCHMARK_CAPTURE(training_step, gpt_1_thread, "gpt", 1)->Arg(64)->Arg(16)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(training_step, gpt_bfloat16_1_thread, "gpt", 1, DType::bfloat16)

@@ -29,7 +29,18 @@ std::vector<NetGraphs> net_graphs(const Config& config, const SampleShape& sampl
   return {{"model", graph(GraphMode::training), graph(GraphMode::evaluation), config.optimizer}};
 }
 
-CompileOptions compile_options(const Config&) { return {}; }
+DType activation_type(const TrainConfig& train) {
+  for (DType type : {DType::float32, DType::bfloat16, DType::float16}) {
+    if (train.precision == name_of(type)) return type;
+  }
+  throw ConfigError("train.precision = \"{}\": no such type; float32, bfloat16 and float16 are known", train.precision);
+}
+
+CompileOptions compile_options(const Config& config) {
+  CompileOptions options;
+  options.precision = activation_type(config.train);
+  return options;
+}
 
 std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
   if (train.backend == "reference") return make_reference_backend();

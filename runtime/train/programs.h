@@ -33,6 +33,8 @@ std::vector<NetGraphs> net_graphs(const Config& config, const SampleShape& sampl
 
 // How every graph of a run is compiled.
 CompileOptions compile_options(const Config& config);
+// The type that train.precision names.
+DType activation_type(const TrainConfig& train);
 
 // The backend that train.backend names, with `threads`.
 std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads);
