@@ -18,7 +18,8 @@ Learner::Learner(const LearnerSetting& setting)
     : config_(setting.config),
       sample_(setting.sample),
       length_(setting.length),
-      backend_(make_backend(setting.config.train, setting.threads)) {}
+      backend_(make_backend(setting.config.train, setting.threads)),
+      loss_scale_(make_loss_scale(setting.config.train)) {}
 
 void Learner::bind_nets(std::span<const Arenas* const> frozen) {
   size_t bytes = 0;
@@ -35,6 +36,7 @@ StepScalars Learner::scalars_of(const Batch& batch, int64_t step) const {
   scalars.step = step;
   scalars.first_sample = batch.first;
   scalars.sample_weight = 1.0 / static_cast<double>(batch.global_count);
+  if (loss_scale_) scalars.loss_scale = loss_scale_->scale();
   return scalars;
 }
 
@@ -47,24 +49,37 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
     settings.learning_rate =
         request.learning_rate_factor *
         learning_rate_at(request.step, length_, net->optimizer().learning_rate, config_.schedule);
+    if (loss_scale_) settings.gradient_scale = 1 / loss_scale_->scale();
     if (net == nets_.front()) outcome.learning_rate = settings.learning_rate;
     net->begin_step(settings, request.stop_vote);
   }
   compute(batch, scalars_of(batch, request.step));
+  bool losses_finite = true, gradients_finite = true;
   for (const auto& net : nets_) {
     StepReport report = net->finish_exchange();
     outcome.exchange_seconds += report.exchange_seconds;
     outcome.gradient_norm = larger_norm(outcome.gradient_norm, report.gradient_norm);
-    outcome.finite = outcome.finite && std::isfinite(net->loss()) && report.finite;
+    losses_finite = losses_finite && std::isfinite(net->loss());
+    gradients_finite = gradients_finite && report.finite;
   }
   outcome.loss = nets_.front()->loss();
   outcome.stop_voted = nets_.front()->stop_voted();
   fill_losses(outcome);
-  outcome.applied = outcome.finite;
+  judge(losses_finite, gradients_finite, outcome);
   if (!outcome.applied) return outcome;
   for (const auto& net : nets_) net->update();
   parameters_changed();
   return outcome;
+}
+
+// Gradients that are no numbers while the loss is one have overflowed in float16, as long as a smaller scale is left to try.
+void Learner::judge(bool losses_finite, bool gradients_finite, StepOutcome& outcome) {
+  outcome.applied = losses_finite && gradients_finite;
+  outcome.finite = outcome.applied;
+  if (!loss_scale_) return;
+  if (outcome.applied) loss_scale_->succeeded();
+  if (losses_finite && !gradients_finite) outcome.finite = loss_scale_->overflowed();
+  outcome.loss_scale = loss_scale_->scale();
 }
 
 std::optional<LocatedNonFinite> Learner::find_first_non_finite(const Batch& batch, int64_t step) {
@@ -93,6 +108,7 @@ std::string Learner::first_non_finite_gradient() const {
 
 void Learner::restart() {
   for (const auto& net : nets_) net->restart();
+  if (loss_scale_) loss_scale_->restart();
   parameters_changed();
 }
 

@@ -16,6 +16,7 @@
 #include "data/loader.h"
 #include "optim/schedule.h"
 #include "telemetry/metrics.h"
+#include "train/loss_scale.h"
 #include "train/net.h"
 
 namespace trireme {
@@ -44,6 +45,7 @@ struct StepOutcome {
   double gradient_norm = 0;  // where it was taken: the largest over nets
   double exchange_seconds = 0;
   bool stop_voted = false;  // some rank was asked to stop
+  std::optional<double> loss_scale;  // after the step; float16
   bool finite = true;       // losses and norms are numbers; false: nothing was updated
   bool applied = true;      // parameters were updated; false too where float16 gradients overflowed
   std::optional<double> generator_loss;
@@ -93,6 +95,8 @@ class Learner {
   // Fingerprint of all parameters, for comparing ranks.
   uint64_t parameters_fingerprint() const;
   bool parameters_are_finite() const;
+  // The factor of float16's gradients, one for all nets, which a checkpoint must hold; nothing in other precisions.
+  std::optional<LossScale>& loss_scale() { return loss_scale_; }
   // Learned values of all nets.
   int64_t parameter_count() const;
 
@@ -106,7 +110,7 @@ class Learner {
   virtual void compute(const Batch& batch, const StepScalars& scalars) = 0;
   // Puts what a record has beside the loss; outcome.loss is the first net's.
   virtual void fill_losses(StepOutcome&) const {}
-  // Seed and step; first_sample and sample_weight as of the batch.
+  // Seed, step and loss scale; first_sample and sample_weight as of the batch.
   StepScalars scalars_of(const Batch& batch, int64_t step) const;
   static StepScalars scalars_of_piece(StepScalars scalars, const MicroBatch& piece) {
     scalars.first_sample += piece.first;
@@ -119,6 +123,12 @@ class Learner {
   std::unique_ptr<Backend> backend_;
   Buffer workspace_;
   std::vector<std::unique_ptr<Net>> nets_;
+
+ private:
+  // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of it.
+  void judge(bool losses_finite, bool gradients_finite, StepOutcome& outcome);
+
+  std::optional<LossScale> loss_scale_;
 };
 
 // As long as it lives, nets compute with their parameters' moving averages; where a run keeps none it does

@@ -68,6 +68,20 @@ std::string program_lines(const NetPlan& plan) {
   return text + "\nparameters, in arena order:\n" + parameter_lines(layout, spans) + "\n";
 }
 
+// Of programs that compute in 16 bits: what of the activations is held so.
+std::string precision_line(const Graph& graph) {
+  double narrow = 0, other = 0;
+  std::string_view name;
+  for (const Value& value : graph.values) {
+    if (value.role != Role::activation || value.producer == no_id) continue;
+    bool half = is_half_type(value.type.dtype);
+    (half ? narrow : other) += static_cast<double>(value.type.bytes());
+    if (half) name = name_of(value.type.dtype);
+  }
+  if (name.empty()) return "";
+  return fmt::format("precision   {} of activations in {}, {} in others\n", human_bytes(narrow), name, human_bytes(other));
+}
+
 std::string figure_lines(const NetPlan& plan, int ranks) {
   const Program& program = plan.program;
   const ArenaLayout& layout = program.layout;
@@ -82,6 +96,7 @@ std::string figure_lines(const NetPlan& plan, int ranks) {
                       layout.gradient_elements - layout.parameter_elements);
   text += fmt::format("optimizer   {} in {} slot(s) of {}\n", bytes_of(slots * layout.parameter_elements),
                       slots, plan.graphs.optimizer.kind);
+  text += precision_line(program.graph);
   text += fmt::format("activations {} planned, {} unplanned\n",
                       human_bytes(static_cast<double>(program.plan.bytes)),
                       human_bytes(static_cast<double>(program.plan.unplanned_bytes)));

@@ -17,6 +17,7 @@ struct PositionCard {
   double train_seconds;
   double learning_rate_factor;
   int64_t skipped_steps;
+  LossScaleState loss_scale;  // scale 0: the checkpoint has none
   int64_t has_validation, validation_step, validation_epoch;
   double loss;
   std::array<double, 4> figures;  // nan: the model has none such
@@ -25,6 +26,8 @@ struct PositionCard {
 // Names in CheckpointRun::numbers.
 constexpr const char* rate_factor_number = "learning_rate_factor";
 constexpr const char* skipped_number = "skipped_steps";
+constexpr const char* loss_scale_number = "loss_scale";
+constexpr const char* good_steps_number = "loss_scale_good_steps";
 
 double number_of(const CheckpointRun& run, const char* name, double absent) {
   auto found = run.numbers.find(name);
@@ -54,6 +57,7 @@ PositionCard card_of(const CheckpointRun& run) {
   card.train_seconds = run.train_seconds;
   card.learning_rate_factor = number_of(run, rate_factor_number, 1);
   card.skipped_steps = static_cast<int64_t>(number_of(run, skipped_number, 0));
+  card.loss_scale = {number_of(run, loss_scale_number, 0), static_cast<int64_t>(number_of(run, good_steps_number, 0))};
   if (run.validation) {
     card.has_validation = 1;
     card.validation_step = run.validation->step;
@@ -176,6 +180,10 @@ CheckpointContent checkpoint_content(Session& session, const RunPosition& positi
   }
   run.train_seconds = position.train_seconds;
   if (position.learning_rate_factor != 1) run.numbers[rate_factor_number] = position.learning_rate_factor;
+  if (const auto& scale = session.learner->loss_scale()) {
+    run.numbers[loss_scale_number] = scale->state().scale;
+    run.numbers[good_steps_number] = static_cast<double>(scale->state().good_steps);
+  }
   if (position.skipped_steps > 0) run.numbers[skipped_number] = static_cast<double>(position.skipped_steps);
   return content;
 }
@@ -193,6 +201,7 @@ RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint
   if (card.step > 0) {
     for (const auto& net : learner.nets()) broadcast_net(session.communicator, *net);
     learner.parameters_changed();
+    if (learner.loss_scale() && card.loss_scale.scale > 0) learner.loss_scale()->set_state(card.loss_scale);
   }
   return position_of_card(card);
 }

@@ -258,6 +258,7 @@ class StepLoop {
     record.generator_loss = outcome.generator_loss;
     record.discriminator_loss = outcome.discriminator_loss;
     if (position_.learning_rate_factor != 1) record.learning_rate_factor = position_.learning_rate_factor;
+    record.loss_scale = outcome.loss_scale;
     record.skipped_steps = position_.skipped_steps;
     return record;
   }
