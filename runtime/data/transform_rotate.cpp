@@ -4,6 +4,15 @@
 #include <numbers>
 
 namespace trireme {
+namespace {
+
+// std::floor is a call into the library on machines as old as we build for.
+int64_t floor_of(float value) {
+  auto whole = static_cast<int32_t>(value);
+  return whole - (static_cast<float>(whole) > value ? 1 : 0);
+}
+
+}  // namespace
 
 void rotate_pixels(const uint8_t* in, int64_t height, int64_t width, int64_t channels, double degrees,
                    std::vector<uint8_t>& out) {
@@ -21,9 +30,8 @@ void rotate_pixels(const uint8_t* in, int64_t height, int64_t width, int64_t cha
       const float dx = static_cast<float>(x) - middle_x;
       const float from_x = middle_x + cosine * dx - sine * dy;
       const float from_y = middle_y + sine * dx + cosine * dy;
-      const float floor_x = std::floor(from_x), floor_y = std::floor(from_y);
-      const auto left = static_cast<int64_t>(floor_x), top = static_cast<int64_t>(floor_y);
-      const float part_x = from_x - floor_x, part_y = from_y - floor_y;
+      const int64_t left = floor_of(from_x), top = floor_of(from_y);
+      const float part_x = from_x - static_cast<float>(left), part_y = from_y - static_cast<float>(top);
       const float weights[2][2] = {{(1 - part_y) * (1 - part_x), (1 - part_y) * part_x},
                                    {part_y * (1 - part_x), part_y * part_x}};
       const bool inside = left >= 0 && top >= 0 && left + 1 < width && top + 1 < height;
