@@ -1,5 +1,5 @@
-// A backend turns nodes into kernels, once, at bind. Backends: reference (the op table's plain loops, float32 and
-// float64, the oracle), cpu (oneDNN and our own kernels, float32).
+// A backend turns nodes into kernels, once, at bind. Backends: reference (the op table's plain loops, the
+// oracle, also in float64), cpu (oneDNN and our own kernels, float32 and the 16-bit types).
 #pragma once
 
 #include <functional>
