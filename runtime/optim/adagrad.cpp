@@ -1,10 +1,10 @@
-// Adagrad (Duchi, Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011, the diagonal form) and RMSprop
-// (Tieleman and Hinton, "Neural networks for machine learning", lecture 6.5, 2012): the gradient over the root of its
-// squares, summed or averaged.
+// Adagrad (Duchi, Hazan and Singer, "Adaptive subgradient methods", JMLR 12, 2011, the diagonal form) and
+// RMSprop (Tieleman and Hinton, "Neural networks for machine learning", lecture 6.5, 2012): the gradient over
+// the root of its squares, summed or averaged.
 //
 //   g = gradient + weight_decay * p
-//   Adagrad:  v = v + g^2                                   RMSprop:  v = smoothing * v + (1 - smoothing) * g^2
-//   p = p - learning_rate * g / (sqrt(v) + epsilon)
+//   Adagrad:  v = v + g^2                                   RMSprop:  v = smoothing * v + (1 - smoothing) *
+//   g^2 p = p - learning_rate * g / (sqrt(v) + epsilon)
 //
 // Memory bound: 12 bytes read and 8 written a parameter, in one pass.
 #include <cmath>
@@ -32,8 +32,8 @@ TRIREME_CLONES void root_loop(size_t n, float* __restrict p, const float* __rest
 
 class RootOfSquares : public Optimizer {
  public:
-  RootOfSquares(const OptimizerConfig& config, std::vector<UpdateSpan> spans, std::string_view slot, double keep,
-                double rest)
+  RootOfSquares(const OptimizerConfig& config, std::vector<UpdateSpan> spans, std::string_view slot,
+                double keep, double rest)
       : Optimizer(config, std::move(spans), {slot}), keep_(keep), rest_(rest) {}
 
  private:

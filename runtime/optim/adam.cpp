@@ -1,8 +1,9 @@
-// Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1) and AdamW (Loshchilov and Hutter, "Decoupled weight decay
-// regularization", arXiv 1711.05101, algorithm 2), t = step + 1:
+// Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1) and AdamW (Loshchilov and Hutter, "Decoupled weight
+// decay regularization", arXiv 1711.05101, algorithm 2), t = step + 1:
 //
 //   Adam:   g = gradient + weight_decay * p                 AdamW:  g = gradient
-//                                                                   p = p * (1 - learning_rate * weight_decay)
+//                                                                   p = p * (1 - learning_rate *
+//                                                                   weight_decay)
 //   m = beta1 * m + (1 - beta1) * g
 //   v = beta2 * v + (1 - beta2) * g^2
 //   p = p - learning_rate / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)

@@ -1,5 +1,5 @@
-// What Adam and the rules made from it (AdamW, LAMB) have in common: the moments and their bias correction (Kingma
-// and Ba, "Adam", arXiv 1412.6980, algorithm 1).
+// What Adam and the rules made from it (AdamW, LAMB) have in common: the moments and their bias correction
+// (Kingma and Ba, "Adam", arXiv 1412.6980, algorithm 1).
 #pragma once
 
 #include <cmath>

@@ -19,13 +19,14 @@ namespace {
   }
   std::vector<std::string> names;
   for (const ParameterTensor& tensor : tensors) names.push_back(tensor.name);
-  throw ConfigError("{}: \"{}\" names no parameter; the nearest is \"{}\" (--plan prints all)", group.place.text,
-                    pattern, nearest_name(pattern, names));
+  throw ConfigError("{}: \"{}\" names no parameter; the nearest is \"{}\" (--plan prints all)",
+                    group.place.text, pattern, nearest_name(pattern, names));
 }
 
 }  // namespace
 
-std::vector<UpdateSpan> update_spans(std::span<const ParameterTensor> tensors, const OptimizerConfig& config) {
+std::vector<UpdateSpan> update_spans(std::span<const ParameterTensor> tensors,
+                                     const OptimizerConfig& config) {
   std::vector<UpdateSpan> spans;
   for (const ParameterTensor& tensor : tensors) {
     bool matrix = tensor.rank > 1;

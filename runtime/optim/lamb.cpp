@@ -1,14 +1,14 @@
-// LAMB (You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", arXiv 1904.00962,
-// algorithm 2, with the identity for phi). For each tensor, |.| its L2 norm, t = step + 1:
+// LAMB (You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", arXiv
+// 1904.00962, algorithm 2, with the identity for phi). For each tensor, |.| its L2 norm, t = step + 1:
 //
 //   m = beta1 * m + (1 - beta1) * gradient
 //   v = beta2 * v + (1 - beta2) * gradient^2
 //   u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weight_decay * p
 //   p = p - learning_rate * |p| / |u| * u
 //
-// The ratio of norms is 1 where one of them is zero and in spans without trust ratio. Two passes: the first moves the
-// moments and takes the norms (16 bytes read and 8 written a parameter), the second makes u again and moves p (12
-// and 4), so that u needs no memory.
+// The ratio of norms is 1 where one of them is zero and in spans without trust ratio. Two passes: the first
+// moves the moments and takes the norms (16 bytes read and 8 written a parameter), the second makes u again
+// and moves p (12 and 4), so that u needs no memory.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -20,7 +20,8 @@
 namespace trireme {
 namespace {
 
-constexpr size_t block = 4096;  // values of u at a time, on the stack; as norm.cpp's, so that sums have one order
+constexpr size_t block =
+    4096;  // values of u at a time, on the stack; as norm.cpp's, so that sums have one order
 
 struct Factors {
   AdamFactors adam;
@@ -31,8 +32,8 @@ inline float direction(float p, float m, float v, const Factors& f) {
   return f.first_scale * m / (std::sqrt(v) * f.adam.root_scale + f.adam.epsilon) + f.decay * p;
 }
 
-TRIREME_CLONES void moment_loop(size_t n, const float* __restrict p, const float* __restrict g, float* __restrict m,
-                                float* __restrict v, float* __restrict u, Factors f) {
+TRIREME_CLONES void moment_loop(size_t n, const float* __restrict p, const float* __restrict g,
+                                float* __restrict m, float* __restrict v, float* __restrict u, Factors f) {
 #pragma omp simd
   for (size_t i = 0; i < n; ++i) {
     float gradient = f.adam.scale * g[i];
@@ -42,8 +43,8 @@ TRIREME_CLONES void moment_loop(size_t n, const float* __restrict p, const float
   }
 }
 
-TRIREME_CLONES void step_loop(size_t n, float* __restrict p, const float* __restrict m, const float* __restrict v,
-                              Factors f, float rate) {
+TRIREME_CLONES void step_loop(size_t n, float* __restrict p, const float* __restrict m,
+                              const float* __restrict v, Factors f, float rate) {
 #pragma omp simd
   for (size_t i = 0; i < n; ++i) p[i] -= rate * direction(p[i], m[i], v[i], f);
 }
@@ -71,8 +72,8 @@ class Lamb : public Optimizer {
     for (size_t begin = 0; begin < part.size; begin += block) {
       size_t n = std::min(block, part.size - begin);
       const float* p = part.parameters + begin;
-      moment_loop(n, p, part.gradients + begin, slot(0, part) + begin, slot(1, part) + begin, directions.data(),
-                  factors);
+      moment_loop(n, p, part.gradients + begin, slot(0, part) + begin, slot(1, part) + begin,
+                  directions.data(), factors);
       parameters += sum_of_squares({p, n});
       updates += sum_of_squares({directions.data(), n});
     }

@@ -1,12 +1,12 @@
-// LARS (You, Gitman and Ginsburg, "Large batch training of convolutional networks", arXiv 1708.03888, algorithm 1).
-// For each tensor, |.| its L2 norm:
+// LARS (You, Gitman and Ginsburg, "Large batch training of convolutional networks", arXiv 1708.03888,
+// algorithm 1). For each tensor, |.| its L2 norm:
 //
 //   local = trust_coefficient * |p| / (|gradient| + weight_decay * |p|)
 //   v = momentum * v + learning_rate * local * (gradient + weight_decay * p)
 //   p = p - v
 //
-// local = 1 where a norm is zero (the paper would never let a tensor leave zero) and in spans without trust ratio.
-// Two passes: 8 bytes read a parameter for the norms, then 12 read and 8 written.
+// local = 1 where a norm is zero (the paper would never let a tensor leave zero) and in spans without trust
+// ratio. Two passes: 8 bytes read a parameter for the norms, then 12 read and 8 written.
 #include <algorithm>
 #include <cmath>
 

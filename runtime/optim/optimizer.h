@@ -1,6 +1,6 @@
-// Update rules over ranges of the arenas. A rule sees flat float32 memory and, for each tensor in it, a span with the
-// settings that the tensor moves by: it knows neither names nor ranks, so a strategy may update all of the arena, or
-// the shard that it owns, in whatever pieces become ready.
+// Update rules over ranges of the arenas. A rule sees flat float32 memory and, for each tensor in it, a span
+// with the settings that the tensor moves by: it knows neither names nor ranks, so a strategy may update all
+// of the arena, or the shard that it owns, in whatever pieces become ready.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +40,8 @@ struct OptimizerMemory {
 // Where the arena may be cut into ranges that are updated one by one, on one rank or on several.
 enum class Cut : uint8_t {
   anywhere,    // elementwise: the same bits however it is cut
-  at_tensors,  // the rule takes norms of whole tensors: a range holds a tensor (with its padding) or nothing of it
+  at_tensors,  // the rule takes norms of whole tensors: a range holds a tensor (with its padding) or nothing
+               // of it
 };
 
 class Optimizer {
@@ -54,9 +55,9 @@ class Optimizer {
 
   std::string name() const { return config_.kind; }
   virtual Cut cut() const { return Cut::anywhere; }
-  // parameters[range] moves by the rule; `parameters` and `gradients` are the arenas' first elements. Padding (zero
-  // gradient) stays zero. Sums have a fixed order. Throws GraphError when the range lies outside of the spans, or
-  // cuts a tensor that cut() says must stay whole.
+  // parameters[range] moves by the rule; `parameters` and `gradients` are the arenas' first elements. Padding
+  // (zero gradient) stays zero. Sums have a fixed order. Throws GraphError when the range lies outside of the
+  // spans, or cuts a tensor that cut() says must stay whole.
   void update(Range range, float* parameters, const float* gradients, const UpdateStep& step);
   // Fixed from construction on; empty for a rule without memory.
   std::vector<OptimizerMemory>& memory() { return memory_; }

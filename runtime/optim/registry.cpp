@@ -13,12 +13,8 @@ struct Row {
 };
 
 constexpr std::array rows{
-    Row{"sgd", make_sgd},
-    Row{"adam", make_adam},
-    Row{"adamw", make_adamw},
-    Row{"rmsprop", make_rmsprop},
-    Row{"adagrad", make_adagrad},
-    Row{"lamb", make_lamb},
+    Row{"sgd", make_sgd},         Row{"adam", make_adam},       Row{"adamw", make_adamw},
+    Row{"rmsprop", make_rmsprop}, Row{"adagrad", make_adagrad}, Row{"lamb", make_lamb},
     Row{"lars", make_lars},
 };
 

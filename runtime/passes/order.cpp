@@ -21,14 +21,17 @@ bool finishes_gradient(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-// Repeatedly takes, of the nodes whose inputs are all there, the first that finishes a gradient, else the first.
+// Repeatedly takes, of the nodes whose inputs are all there, the first that finishes a gradient, else the
+// first.
 void order_nodes(Graph& graph) {
   size_t n = graph.nodes.size();
   std::vector<std::vector<size_t>> readers(graph.values.size());  // a node as often as it reads the value
   std::vector<size_t> missing(n, 0);                              // inputs that are not there yet
   Ready gradients;
   Ready others;
-  auto make_ready = [&](size_t i) { (finishes_gradient(graph, graph.nodes[i]) ? gradients : others).push(i); };
+  auto make_ready = [&](size_t i) {
+    (finishes_gradient(graph, graph.nodes[i]) ? gradients : others).push(i);
+  };
   for (size_t i = 0; i < n; ++i) {
     for (ValueId input : graph.nodes[i].inputs) {
       if (input == no_id || graph.value(input).producer == no_id) continue;

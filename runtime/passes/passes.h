@@ -56,7 +56,7 @@ void order_nodes(Graph& graph);
 enum class Recompute : uint8_t {
   none,
   layer,  // all but what leaves a layer (Node::layer)
-  sqrt,   // all but what leaves a segment of layers; sqrt(n) segments of about equal bytes for n layers
+  sqrt,   // all but what leaves a segment of layers, cut so that the peak is least
 };
 
 // Trades memory for time (Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174) in an
@@ -65,7 +65,11 @@ enum class Recompute : uint8_t {
 // backward nodes read is made again by clones of its nodes, right before the first that reads it, and nothing more
 // than that. The last segment keeps all, since its backward follows at once. The order of gradients, and so the
 // arenas' layout, is that of the graph without recompute, and so are all bits: a clone has its node's attributes,
-// hence the same kernel and the same draws. n layers of equal size keep n, or about 2 sqrt(n), times what one holds.
+// hence the same kernel and the same draws.
+// Memory: of n equal layers, each of which holds m bytes for the backward pass and hands on b, `none` keeps n m,
+// `layer` n b + m, and `sqrt` about sqrt(2 n m b): while the backward pass is in a segment, what the segments before
+// it handed on and all of its own is there, and the cut that makes the largest of these sums least has segments that
+// shrink from the first to the last, about sqrt(2 n m / b) of them (or n, where that is more: then it is `layer`).
 void recompute(Graph& graph, Recompute policy);
 
 // Lays out the arenas for an ordered training graph; see graph/arena_layout.h.

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -26,71 +26,99 @@ bool is_activation(const Graph& graph, ValueId id) {
   return id != no_id && graph.value(id).role == Role::activation && graph.value(id).producer != no_id;
 }
 
-// Bytes that each layer's values take for as long as the backward pass waits for them, by Node::layer.
-std::map<int32_t, size_t> bytes_by_layer(const Graph& graph, size_t forward_nodes) {
-  std::vector<bool> counted(graph.values.size(), false);
-  std::map<int32_t, size_t> bytes;
-  auto layer_of = [&](ValueId id) { return graph.nodes[static_cast<size_t>(graph.value(id).producer)].layer; };
+// A forward value that the backward pass or another layer reads.
+struct Waiting {
+  int32_t layer;      // of its producer
+  int32_t read_last;  // the last layer of a forward reader; beyond all layers for the loss
+  size_t bytes;
+};
+
+// What there is to keep, by layer.
+using WaitingByLayer = std::map<int32_t, std::vector<Waiting>>;
+
+WaitingByLayer find_waiting(const Graph& graph, size_t forward_nodes) {
+  constexpr int32_t beyond = std::numeric_limits<int32_t>::max();
+  std::vector<int32_t> read_last(graph.values.size(), -1);
+  std::vector<bool> read_backward(graph.values.size(), false);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (ValueId input : graph.nodes[i].inputs) {
+      if (input == no_id) continue;
+      auto v = static_cast<size_t>(input);
+      int32_t layer = graph.nodes[i].layer;
+      if (i < forward_nodes) read_last[v] = std::max(read_last[v], layer < 0 ? beyond : layer);
+      if (i >= forward_nodes) read_backward[v] = true;
+    }
+  }
+  WaitingByLayer waiting;
+  for (size_t i = 0; i < forward_nodes; ++i) {
     const Node& node = graph.nodes[i];
-    if (i < forward_nodes && node.layer >= 0) bytes.try_emplace(node.layer, 0);
-    for (ValueId input : node.inputs) {
-      if (!is_activation(graph, input) || counted[static_cast<size_t>(input)]) continue;
-      auto producer = static_cast<size_t>(graph.value(input).producer);
-      bool forward = producer < forward_nodes && layer_of(input) >= 0;
-      bool waits = i >= forward_nodes || node.layer != layer_of(input);
-      if (!forward || !waits || find_op(graph.nodes[producer].op).is_view) continue;
-      counted[static_cast<size_t>(input)] = true;
-      bytes[layer_of(input)] += graph.value(input).type.bytes();
+    if (node.layer < 0) continue;
+    std::vector<Waiting>& of_layer = waiting[node.layer];
+    if (find_op(node.op).is_view) continue;
+    for (ValueId output : node.outputs) {
+      auto v = static_cast<size_t>(output);
+      bool waits = read_backward[v] || read_last[v] > node.layer;
+      if (waits && is_activation(graph, output)) {
+        of_layer.push_back({node.layer, read_last[v], graph.value(output).type.bytes()});
+      }
     }
   }
-  return bytes;
+  return waiting;
 }
 
-// Cuts the layers, in order, into segments none of which holds more than `limit` bytes, unless a layer alone does.
-std::map<int32_t, int32_t> cut_at(const std::map<int32_t, size_t>& bytes, size_t limit) {
-  std::map<int32_t, int32_t> segment_of;
+struct Cut {
+  std::map<int32_t, int32_t> segment_of;  // by layer
+  size_t peak = 0;                        // bytes
+};
+
+// Cuts the layers, in order, into segments as large as they may be for at most `limit` bytes at any time:
+// while a segment's backward runs, all that waits in it and all that segments before it handed on is there. A
+// layer that does not fit is a segment by itself.
+Cut cut_within(const WaitingByLayer& waiting, size_t limit) {
+  Cut cut;
   int32_t segment = 0;
-  size_t sum = 0;
-  for (const auto& [layer, size] : bytes) {
-    if (sum > 0 && sum + size > limit) {
+  size_t kept = 0;
+  std::vector<Waiting> held;  // of the segment
+  size_t held_bytes = 0;
+  for (const auto& [layer, values] : waiting) {
+    size_t bytes = 0;
+    for (const Waiting& value : values) bytes += value.bytes;
+    if (held_bytes > 0 && kept + held_bytes + bytes > limit) {
+      for (const Waiting& value : held) kept += value.read_last >= layer ? value.bytes : 0;
+      held.clear();
+      held_bytes = 0;
       ++segment;
-      sum = 0;
     }
-    sum += size;
-    segment_of[layer] = segment;
+    held.insert(held.end(), values.begin(), values.end());
+    held_bytes += bytes;
+    cut.segment_of[layer] = segment;
+    cut.peak = std::max(cut.peak, kept + held_bytes);
   }
-  return segment_of;
+  return cut;
 }
 
-// The least limit with which no more than `wanted` segments come out, by bisection.
-std::map<int32_t, int32_t> cut_evenly(const std::map<int32_t, size_t>& bytes, int32_t wanted) {
-  size_t high = 1;
-  for (const auto& [layer, size] : bytes) high += size;
+// The cut of the least peak, by bisection of the limit (section 4.3 of the paper searches its budget
+// likewise).
+Cut cut_best(const WaitingByLayer& waiting) {
   size_t low = 0;
+  size_t high = cut_within(waiting, std::numeric_limits<size_t>::max()).peak;
   while (high - low > 1) {
     size_t middle = low + (high - low) / 2;
-    (cut_at(bytes, middle).rbegin()->second < wanted ? high : low) = middle;
+    (cut_within(waiting, middle).peak <= middle ? high : low) = middle;
   }
-  return cut_at(bytes, high);
-}
-
-std::map<int32_t, int32_t> segments_by_layer(const std::map<int32_t, size_t>& bytes, Recompute policy) {
-  if (policy == Recompute::layer) return cut_at(bytes, 0);
-  auto wanted = static_cast<int32_t>(std::lround(std::sqrt(static_cast<double>(bytes.size()))));
-  return cut_evenly(bytes, wanted);
+  return cut_within(waiting, high);
 }
 
 // The segment of each forward node. The last one's values are needed as soon as they are there: it is none.
 std::vector<int32_t> segments_of_nodes(const Graph& graph, size_t forward_nodes, Recompute policy) {
   std::vector<int32_t> segments(forward_nodes, no_segment);
-  std::map<int32_t, size_t> bytes = bytes_by_layer(graph, forward_nodes);
-  if (bytes.empty()) return segments;
-  std::map<int32_t, int32_t> by_layer = segments_by_layer(bytes, policy);
-  int32_t last = by_layer.rbegin()->second;
+  WaitingByLayer waiting = find_waiting(graph, forward_nodes);
+  if (waiting.empty()) return segments;
+  Cut cut = policy == Recompute::layer ? cut_within(waiting, 0) : cut_best(waiting);
+  int32_t last = cut.segment_of.rbegin()->second;
   for (size_t i = 0; i < forward_nodes; ++i) {
     if (graph.nodes[i].layer < 0) continue;
-    int32_t segment = by_layer.at(graph.nodes[i].layer);
+    int32_t segment = cut.segment_of.at(graph.nodes[i].layer);
     if (segment != last) segments[i] = segment;
   }
   return segments;
@@ -151,13 +179,14 @@ class Rewriter {
 
  private:
   ValueId again(ValueId id) {
-    if (id == no_id || static_cast<size_t>(id) >= dropped_.size() || !dropped_[static_cast<size_t>(id)]) return id;
+    if (id == no_id || static_cast<size_t>(id) >= dropped_.size() || !dropped_[static_cast<size_t>(id)])
+      return id;
     if (again_[static_cast<size_t>(id)] == no_id) clone(static_cast<size_t>(graph_.value(id).producer));
     return again_[static_cast<size_t>(id)];
   }
 
-  // Equal attributes: the same kernel, and the same draws of a dropout. Statistics went out with the first run; the
-  // clone's are plain values that nobody reads.
+  // Equal attributes: the same kernel, and the same draws of a dropout. Statistics went out with the first
+  // run; the clone's are plain values that nobody reads.
   void clone(size_t index) {
     Node node = graph_.nodes[index];
     for (ValueId& input : node.inputs) input = again(input);

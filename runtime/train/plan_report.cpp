@@ -58,6 +58,7 @@ struct NetPlan {
   NetGraphs graphs;
   int64_t batch;
   Program program;
+  CompileOptions options;
 };
 
 std::string program_lines(const NetPlan& plan) {
@@ -80,6 +81,18 @@ std::string precision_line(const Graph& graph) {
   }
   if (name.empty()) return "";
   return fmt::format("precision   {} of activations in {}, {} in others\n", human_bytes(narrow), name, human_bytes(other));
+}
+
+// What recompute costs and saves.
+std::string recompute_line(const NetPlan& plan, const std::string& policy) {
+  if (plan.options.recompute == Recompute::none) return "recompute   none\n";
+  CompileOptions options = plan.options;
+  options.recompute = Recompute::none;
+  Program keeping = compile_training(plan.graphs.training(plan.batch), options);
+  double more = flops_of(plan.program.graph) / flops_of(keeping.graph) - 1;
+  return fmt::format("recompute   {}: {} of activations in place of {}, {:.1f} % more FLOPs a step\n", policy,
+                     human_bytes(static_cast<double>(plan.program.plan.bytes)),
+                     human_bytes(static_cast<double>(keeping.plan.bytes)), 100 * more);
 }
 
 std::string figure_lines(const NetPlan& plan, int ranks) {
@@ -117,10 +130,11 @@ std::string plan_report(const Config& config, int ranks) {
   auto share = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
   int64_t pieces = piece_count(share, config.train.micro_batches);
   int64_t batch = piece_of(share, 0, pieces).count;
+  CompileOptions options = compile_options(config);
   std::vector<NetPlan> plans;
   for (NetGraphs& graphs : net_graphs(config, dataset.sample_shape())) {
-    Program program = compile_training(graphs.training(batch), compile_options(config));
-    plans.push_back({std::move(graphs), batch, std::move(program)});
+    Program program = compile_training(graphs.training(batch), options);
+    plans.push_back({std::move(graphs), batch, std::move(program), options});
   }
 
   std::string text;
@@ -136,7 +150,7 @@ std::string plan_report(const Config& config, int ranks) {
                       length.steps_per_epoch, config.data.batch, length.total_steps);
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ":\n";
-    text += figure_lines(plan, ranks);
+    text += figure_lines(plan, ranks) + recompute_line(plan, config.train.recompute);
   }
   return text;
 }

@@ -20,6 +20,13 @@ void add_size(std::set<int64_t>& sizes, int64_t size) {
   if (size > 0) sizes.insert(size);
 }
 
+Recompute recompute_policy(const TrainConfig& train) {
+  if (train.recompute == "none") return Recompute::none;
+  if (train.recompute == "layer") return Recompute::layer;
+  if (train.recompute == "sqrt") return Recompute::sqrt;
+  throw ConfigError("train.recompute = \"{}\": no such policy", train.recompute);
+}
+
 }  // namespace
 
 std::vector<NetGraphs> net_graphs(const Config& config, const SampleShape& sample) {
@@ -39,6 +46,7 @@ DType activation_type(const TrainConfig& train) {
 CompileOptions compile_options(const Config& config) {
   CompileOptions options;
   options.precision = activation_type(config.train);
+  options.recompute = recompute_policy(config.train);
   return options;
 }
 

@@ -22,7 +22,8 @@ OptimizerConfig config(std::vector<OptimizerGroupConfig> groups) {
   config.weight_decay = 0.5;
   config.group = std::move(groups);
   for (size_t i = 0; i < config.group.size(); ++i) {
-    config.group[i].place.text = "net.toml:" + std::to_string(i + 1) + ":1: optimizer.group[" + std::to_string(i) + "]";
+    config.group[i].place.text =
+        "net.toml:" + std::to_string(i + 1) + ":1: optimizer.group[" + std::to_string(i) + "]";
   }
   return config;
 }
@@ -71,15 +72,18 @@ TEST(UpdateSpans, PatternsOfOneGroupMayOverlap) {
 }
 
 TEST(UpdateSpans, APatternThatNamesNothingIsTold) {
-  test::expect_error(ExitCode::bad_config, {"net.toml:2:1: optimizer.group[1]", "\"haed.bias\"", "\"head.bias\""}, [] {
-    update_spans(tensors(), config({{.parameters = {"*.gamma"}}, {.parameters = {"block3.*", "haed.bias"}}}));
-  });
+  test::expect_error(
+      ExitCode::bad_config, {"net.toml:2:1: optimizer.group[1]", "\"haed.bias\"", "\"head.bias\""}, [] {
+        update_spans(tensors(),
+                     config({{.parameters = {"*.gamma"}}, {.parameters = {"block3.*", "haed.bias"}}}));
+      });
 }
 
 TEST(UpdateSpans, APatternBehindAWiderOneIsTold) {
-  test::expect_error(ExitCode::bad_config, {"net.toml:2:1: optimizer.group[1]", "\"head.bias\"", "a group before"}, [] {
-    update_spans(tensors(), config({{.parameters = {"*"}}, {.parameters = {"head.bias"}}}));
-  });
+  test::expect_error(
+      ExitCode::bad_config, {"net.toml:2:1: optimizer.group[1]", "\"head.bias\"", "a group before"}, [] {
+        update_spans(tensors(), config({{.parameters = {"*"}}, {.parameters = {"head.bias"}}}));
+      });
 }
 
 }  // namespace

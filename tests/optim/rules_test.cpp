@@ -1,4 +1,5 @@
-// Every update rule against its paper's formula in double precision, written down here once more, over many steps.
+// Every update rule against its paper's formula in double precision, written down here once more, over many
+// steps.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -212,8 +213,8 @@ INSTANTIATE_TEST_SUITE_P(All, Rules, testing::ValuesIn(optimizer_kinds()),
                          [](const auto& instance) { return std::string(instance.param); });
 
 TEST(Rules, AreThoseThatAConfigMayName) {
-  EXPECT_EQ(optimizer_kinds(), (std::vector<std::string_view>{"sgd", "adam", "adamw", "rmsprop", "adagrad", "lamb",
-                                                              "lars"}));
+  EXPECT_EQ(optimizer_kinds(),
+            (std::vector<std::string_view>{"sgd", "adam", "adamw", "rmsprop", "adagrad", "lamb", "lars"}));
 }
 
 TEST(Sgd, WithAndWithoutMomentum) {

@@ -28,6 +28,21 @@ TEST_F(Learning, overfits_32_samples) {
   }
 }
 
+// Batch norm and dropout on the way; the hash is of the parameters, the validation reads the running statistics.
+TEST_F(Learning, recompute_changes_no_bit) {
+  auto with = [&](const std::string& policy) {
+    Config c = config("train.epochs = 2\ntrain.recompute = \"" + policy + "\"\n" + batch_norm_model);
+    return run(c, 2, policy);
+  };
+  RunOutcome none = with("none");
+  for (const char* policy : {"layer", "sqrt"}) {
+    RunOutcome again = with(policy);
+    EXPECT_EQ(again.result.parameters_sha256, none.result.parameters_sha256) << policy;
+    EXPECT_EQ(again.result.validation->loss, none.result.validation->loss) << policy;
+    EXPECT_EQ(again.losses(), none.losses()) << policy;
+  }
+}
+
 TEST_F(Learning, writes_the_run_directory) {
   RunOutcome outcome = run(config("train.epochs = 3\ntrain.log_every_steps = 2\n", 64, 16), 1, "run");
   EXPECT_EQ(outcome.result.state, Outcome::finished);

@@ -38,6 +38,20 @@ TEST_F(Plan, tells_of_parameter_groups) {
   expect_error(ExitCode::bad_config, {"linear9", "names no parameter"}, [&] { plan_report(c, 1); });
 }
 
+TEST_F(Plan, tells_what_recompute_costs_and_saves) {
+  Config c = config();
+  c.model.hidden = {64, 64, 64, 64, 64, 64, 64};
+  EXPECT_THAT(plan_report(c, 1), HasSubstr("recompute   none\n"));
+  for (const char* policy : {"layer", "sqrt"}) {
+    c.train.recompute = policy;
+    EXPECT_THAT(plan_report(c, 1),
+                testing::ContainsRegex(std::string("recompute   ") + policy +
+                                       ": [0-9.]+ KiB of activations in place of [0-9.]+ KiB, [0-9.]+ % more FLOPs"));
+  }
+  c.train.recompute = "all";
+  expect_error(ExitCode::bad_config, {"train.recompute"}, [&] { plan_report(c, 1); });
+}
+
 TEST_F(Plan, touches_nothing) {
   Config c = config();
   std::vector<std::string> before = folder_.names();
