@@ -32,12 +32,13 @@ const std::map<std::string, Rooms>& allowed_arrows() {
       {"train",
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
         "checkpoint", "telemetry"}},
+      {"predict", {"comm", "config", "graph", "backend", "exec", "models", "data", "train"}},
       {"sweep",
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
         "checkpoint", "telemetry", "train"}},
       {"jobs",
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
-        "checkpoint", "telemetry", "train", "sweep"}},
+        "checkpoint", "telemetry", "train", "predict", "sweep"}},
   };
   return arrows;
 }
@@ -55,7 +56,7 @@ const std::vector<LibraryRule>& library_rules() {
       {"uct/", {"comm"}},      {"ucs/", {"comm"}},           {"nccl", {"comm"}},
       {"dnnl", {"backend"}},   {"oneapi/dnnl", {"backend"}}, {"cuda", {"backend", "comm"}},
       {"cublas", {"backend"}}, {"cudnn", {"backend"}},       {"sentencepiece", {"data"}},
-      {"png.h", {"data"}},     {"jpeglib", {"data"}},
+      {"png.h", {"data", "predict"}},     {"jpeglib", {"data"}},
   };
   return rules;
 }
