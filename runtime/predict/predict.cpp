@@ -65,8 +65,8 @@ class BlockReader {
       block.count = std::min(size, dataset.size() - block.first);
       std::vector<int64_t> samples(static_cast<size_t>(block.count));
       std::iota(samples.begin(), samples.end(), block.first);
-      block.features.resize(static_cast<size_t>(block.count * dataset.features_bytes()));
-      block.targets.resize(static_cast<size_t>(block.count * dataset.targets_bytes()));
+      block.features.resize(static_cast<size_t>(block.count * features_bytes(dataset.sample_shape())));
+      block.targets.resize(static_cast<size_t>(block.count * targets_bytes(dataset.sample_shape())));
       if (block.count > 0) dataset.write({}, samples, block.features.data(), block.targets.data());
       return block;
     });

@@ -14,7 +14,10 @@ namespace fs = std::filesystem;
 namespace {
 
 Checkpoint open_checkpoint(const fs::path& folder, const std::function<void(const std::string&)>& warn) {
-  if (!fs::exists(folder)) throw MissingInputError("{}: there is no such run directory", folder.string());
+  if (!fs::exists(folder))
+    throw MissingInputError(
+        "{}: there is no such run directory; train first (trireme-train), or name the run's own folder",
+        folder.string());
   if (fs::exists(folder / Manifest::file_name)) return Checkpoint(folder);
   fs::path checkpoints = RunDirectory(folder).checkpoints();
   auto tell = [&warn](const std::string& message) {

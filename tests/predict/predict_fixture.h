@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/hdf5.h"
 #include "data/prepare.h"
 #include "predict/predict.h"
