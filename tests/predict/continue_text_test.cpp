@@ -24,5 +24,48 @@ TEST(ChooseToken, FollowsTheProbabilities) {
   EXPECT_NEAR(bold, 250, 2) << "very warm: all alike";
 }
 
+class ContinueText : public PredictTest {
+ protected:
+  std::string continued(const Config& config, const std::string& prompt, double temperature,
+                        uint64_t seed = 1, int64_t tokens = 60) {
+    PromptOptions options;
+    options.run_directory = folder_ / "run";
+    options.prompt = prompt;
+    options.tokens = tokens;
+    options.temperature = temperature;
+    options.seed = seed;
+    std::string written;
+    options.write = [&](std::string_view text) { written += text; };
+    std::string text = continue_text(config, options);
+    EXPECT_EQ(written, text);
+    return text;
+  }
+};
+
+TEST_F(ContinueText, ASeedIsAText) {
+  Config toy = text_config("train.epochs=4");
+  run(toy, 1, "run");
+  std::string greedy = continued(toy, "hel", 0);
+  EXPECT_EQ(greedy.size(), 63u);
+  EXPECT_TRUE(greedy.starts_with("hello world. ")) << greedy;
+  EXPECT_EQ(continued(toy, "hel", 0, 7), greedy) << "nothing is drawn";
+  std::string drawn = continued(toy, "hel", 1.5);
+  EXPECT_EQ(continued(toy, "hel", 1.5), drawn);
+  EXPECT_NE(continued(toy, "hel", 1.5, 2), drawn);
+  EXPECT_EQ(continued(toy, "hel", 1.5, 1, 20), drawn.substr(0, 23)) << "a shorter text is its beginning";
+  // The model sees the last 16 tokens only: another text before them changes nothing.
+  std::string tail = "sea is blue. the";
+  ASSERT_EQ(tail.size(), 16u);
+  EXPECT_EQ(continued(toy, "hello" + tail, 1).substr(5), continued(toy, "world. " + tail, 1).substr(7));
+}
+
+TEST_F(ContinueText, WhatCannotBeReadIsRefused) {
+  Config toy = text_config("train.steps=1");
+  run(toy, 1, "run");
+  expect_error(ExitCode::usage, {"byte 3", "'Z'", "text.h5"}, [&] { continued(toy, "heZ", 1); });
+  expect_error(ExitCode::usage, {"--prompt is empty"}, [&] { continued(toy, "", 1); });
+  expect_error(ExitCode::usage, {"language models", "images"}, [&] { continued(config(), "hel", 1); });
+}
+
 }  // namespace
 }  // namespace trireme

@@ -81,6 +81,48 @@ TEST_F(PredictData, AnotherDataSetMayBeNamed) {
   expect_error(ExitCode::usage, {"--data"}, [&] { predicted(toy, "run"); });
 }
 
+TEST_F(PredictData, RegressionGivesNumbers) {
+  std::string table = "a,b,y,z\n";
+  for (int i = 0; i < 200; ++i)
+    table += fmt::format("{},{},{},{}\n", i % 10, i % 7, 2 * (i % 10) - i % 7, i % 7);
+  write_file_atomically(folder_ / "table.csv", table);
+  PrepareDatasetConfig prepare_config;
+  prepare_config.kind = "csv";
+  prepare_config.files = {folder_ / "table.csv"};
+  prepare_config.target = {"y", "z"};
+  prepare_config.output = folder_ / "table.h5";
+  prepare(prepare_config);
+  Config toy = parse_config(
+      "", "test.toml",
+      {"data.train=" + (folder_ / "table.h5").string(), "data.validation_fraction=0.2", "data.batch=16",
+       "data.validation_batch=16", "train.threads=1", "train.epochs=3", "model.hidden=[8]"});
+  RunOutcome trained = run(toy, 1, "run");
+  PredictScores scores = predicted(toy, "run", 2);
+  EXPECT_NEAR(scores.loss, trained.result.validation->loss, 1e-5 * scores.loss);
+  EXPECT_FALSE(scores.accuracy);
+  PredictScores all = predicted(toy, "run", 1, folder_ / "table.h5");
+  auto predictions = values("run.h5", "/predictions"), targets = values("table.h5", "/targets");
+  ASSERT_EQ(predictions.size(), targets.size());
+  double squares = 0;
+  for (size_t i = 0; i < targets.size(); ++i) squares += std::pow(predictions[i] - targets[i], 2);
+  EXPECT_NEAR(squares / static_cast<double>(targets.size()), all.loss, 1e-4 * all.loss);
+}
+
+TEST_F(PredictData, TextGivesLossAndPerplexity) {
+  Config toy = text_config();
+  RunOutcome trained = run(toy, 1, "run");
+  PredictScores scores = predicted(toy, "run", 1);
+  EXPECT_NEAR(scores.loss, trained.result.validation->loss, 1e-6);
+  EXPECT_NEAR(*scores.perplexity, std::exp(scores.loss), 1e-9);
+  EXPECT_LT(*scores.perplexity, 10) << "it has learned something";
+  auto loss = values("run.h5", "/loss"), perplexity = values("run.h5", "/perplexity");
+  ASSERT_EQ(static_cast<int64_t>(loss.size()), scores.samples);
+  double sum = 0;
+  for (float one : loss) sum += one;
+  EXPECT_NEAR(sum / static_cast<double>(loss.size()), scores.loss, 1e-4);
+  EXPECT_NEAR(perplexity[0], std::exp(loss[0]), 1e-4);
+}
+
 TEST_F(PredictData, NothingTrainedIsSaidSo) {
   Config toy = config();
   expect_error(ExitCode::no_input, {"nowhere"}, [&] { predicted(toy, "nowhere"); });
