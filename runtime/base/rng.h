@@ -17,6 +17,7 @@ enum class Purpose : uint32_t {
   augment = 4,
   test = 5,
   text_offset = 6,
+  noise = 7,     // what a generator learns by
   generate = 8,  // text and images of a trained model
 };
 

@@ -155,7 +155,7 @@ int64_t Learner::parameter_count() const {
 }
 
 std::unique_ptr<Learner> make_learner(const LearnerSetting& setting) {
-  return make_supervised_learner(setting);
+  return setting.config.model.kind == "gan" ? make_gan_learner(setting) : make_supervised_learner(setting);
 }
 
 }  // namespace trireme

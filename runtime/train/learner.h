@@ -149,5 +149,6 @@ std::unique_ptr<Learner> make_learner(const LearnerSetting& setting);
 
 // The learners there are, one file each.
 std::unique_ptr<Learner> make_supervised_learner(const LearnerSetting& setting);
+std::unique_ptr<Learner> make_gan_learner(const LearnerSetting& setting);
 
 }  // namespace trireme

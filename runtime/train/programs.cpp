@@ -27,9 +27,20 @@ Recompute recompute_policy(const TrainConfig& train) {
   throw ConfigError("train.recompute = \"{}\": no such policy", train.recompute);
 }
 
+// Both nets are validated by the programs they learn by, forward only: a discriminator tells nothing else.
+std::vector<NetGraphs> gan_graphs(const Config& config, const SampleShape& sample) {
+  auto generator = [config, sample](int64_t batch) { return build_generator_training(config, sample, batch); };
+  auto discriminator = [config, sample](int64_t batch) {
+    return build_discriminator_training(config, sample, batch);
+  };
+  return {{"generator", generator, generator, config.optimizer},
+          {"discriminator", discriminator, discriminator, config.discriminator_optimizer}};
+}
+
 }  // namespace
 
 std::vector<NetGraphs> net_graphs(const Config& config, const SampleShape& sample) {
+  if (config.model.kind == "gan") return gan_graphs(config, sample);
   auto graph = [config, sample](GraphMode mode) {
     return [config, sample, mode](int64_t batch) { return build_model(config, sample, batch, mode); };
   };
@@ -60,6 +71,7 @@ BatchSizes batch_sizes(const DataConfig& data, int64_t micro_batches, int64_t tr
                        int64_t validation_samples, int rank, int ranks) {
   auto slice = [&](int64_t count) { return static_cast<int64_t>(slice_of(count, rank, ranks).size()); };
   BatchSizes sizes;
+  sizes.largest_share = slice(std::min(data.batch, training_samples));
   if (training_samples >= data.batch) add_pieces(sizes.training, slice(data.batch), micro_batches);
   add_pieces(sizes.training, slice(training_samples % data.batch), micro_batches);
   int64_t own = slice(validation_samples);

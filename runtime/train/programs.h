@@ -43,6 +43,7 @@ std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads);
 struct BatchSizes {
   std::set<int64_t> training;    // without 0; may be empty (more ranks than samples in a batch)
   std::set<int64_t> evaluation;  // without 0
+  int64_t largest_share = 0;     // the most samples that this rank gets in one training step
 };
 
 // Of `rank` among `ranks`: slices of full and last batches, cut into micro-batches. validation_samples may be
