@@ -79,8 +79,9 @@ TEST_F(Divergence, names_the_sample_that_is_no_number) {
 
 // What only the exchange has made infinite is told by its own name.
 TEST_F(Divergence, says_when_the_sum_over_ranks_overflows) {
+  Config c = config("", 16, 2);
   run_ranks(2, [&](Communicator& communicator) {
-    Session session(config("", 16, 2), communicator);
+    Session session(c, communicator);
     Loader loader = Loader::training(*session.data.training, session.config.data,
                                      {1, communicator.rank(), communicator.size(), 0, 1});
     Batch batch = *loader.next();
