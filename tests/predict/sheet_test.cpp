@@ -56,5 +56,41 @@ TEST(Sheet, ImagesStandInTheirPlaces) {
   EXPECT_EQ(at(5, 3), 191);
 }
 
+class GanSheet : public PredictTest {
+ protected:
+  Config gan_config() {
+    write_toy_images(folder_ / "images.h5", {.count = 32});
+    return parse_config(
+        "", "test.toml",
+        {"data.train=" + (folder_ / "images.h5").string(), "data.batch=8", "train.threads=1", "train.steps=3",
+         "data.transform.normalize=false", "model.kind=gan", "model.width=4", "model.latent=6"});
+  }
+  SheetSize sheet(const Config& config, const std::string& name, int64_t samples, uint64_t seed = 1) {
+    SheetOptions options;
+    options.run_directory = folder_ / "run";
+    options.sheet = folder_ / name;
+    options.samples = samples;
+    options.seed = seed;
+    return write_samples(config, options);
+  }
+};
+
+TEST_F(GanSheet, ASeedIsASheet) {
+  Config gan = gan_config();
+  run(gan, 1, "run");
+  SheetSize size = sheet(gan, "a.png", 5);
+  ReadPng png = read_png(folder_ / "a.png");
+  EXPECT_EQ(png.width, size.width);
+  EXPECT_EQ(png.width, 3 * 10 + 2);
+  EXPECT_EQ(png.height, 2 * 10 + 2);
+  sheet(gan, "b.png", 5);
+  sheet(gan, "c.png", 5, 2);
+  EXPECT_EQ(read_file(folder_ / "a.png"), read_file(folder_ / "b.png"));
+  EXPECT_NE(read_file(folder_ / "a.png"), read_file(folder_ / "c.png"));
+  EXPECT_EQ(sheet(gan, "many.png", 70).columns, 9) << "more than one batch";
+  expect_error(ExitCode::usage, {"--samples"}, [&] { predicted(gan, "run"); });
+  expect_error(ExitCode::usage, {"mlp"}, [&] { sheet(config(), "d.png", 5); });
+}
+
 }  // namespace
 }  // namespace trireme
