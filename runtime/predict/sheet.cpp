@@ -9,10 +9,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/rng.h"
 #include "comm/communicator.h"
 #include "data/dataset.h"
 #include "predict/network.h"
+#include "train/noise.h"
 
 namespace trireme {
 namespace {
@@ -78,10 +78,7 @@ SheetSize write_samples(const Config& config, const SheetOptions& options) {
   Executor& executor = network.program(batch);
   std::vector<float> noise(static_cast<size_t>(batch * latent)), made, images;
   for (int64_t first = 0; first < options.samples; first += batch) {
-    for (int64_t i = 0; i < batch; ++i) {
-      RandomStream draws(options.seed, Purpose::generate, static_cast<uint64_t>(first + i), 1);
-      std::generate_n(noise.begin() + i * latent, latent, [&] { return draws.normal(); });
-    }
+    draw_noise(options.seed, sample_noise, first, batch, latent, noise.data());
     std::array<const void*, 1> inputs{noise.data()};
     executor.step(inputs, StepScalars{});
     read_result(executor, 0, made);
