@@ -95,27 +95,29 @@ void register_attention() {
   }
 }
 
-// Recurrences of 32 samples of 128 steps and 256 hidden units, forward and backward, and the product that feeds an
-// LSTM's gates; a generator's transposed convolution and group norm.
+// Recurrences of 32 samples of 128 steps and 256 hidden units, forward and backward, and the product that
+// feeds an LSTM's gates; a generator's transposed convolution and group norm.
 Graph recurrence_graph(const std::string& op, int64_t samples, int64_t steps, int64_t hidden, int64_t gates) {
   Graph graph;
   GraphWriter writer(graph, "recurrence/" + op);
   auto input = [&](const char* name, Shape shape) {
     return graph.add_input(name, {DType::float32, std::move(shape)});
   };
-  auto both = [&](const std::string& of, std::vector<ValueId> inputs, ValueId gradient, Attributes attributes = {}) {
+  auto both = [&](const std::string& of, std::vector<ValueId> inputs, ValueId gradient,
+                  Attributes attributes = {}) {
     writer.add(of, std::move(inputs), std::move(attributes));
     Node node = graph.nodes.back();
     find_op(of).gradient(writer, node, gradient);
   };
-  ValueId before = input("before", {samples, steps, gates * hidden}), h = input("h", {samples, steps, hidden});
+  ValueId before = input("before", {samples, steps, gates * hidden}),
+          h = input("h", {samples, steps, hidden});
   ValueId weight = input("weight", {hidden, gates * hidden});
   both(op, {before, weight}, h);
   if (gates == 1) return graph;
   both("linear", {h, weight, input("bias", {gates * hidden})}, before);
   ValueId image = input("image", {64, 14, 14, 64}), channel = input("channel", {64});
-  both("transposed_convolution", {input("small", {64, 7, 7, 128}), input("kernel", {4, 4, 64, 128}), channel}, image,
-       {{"stride", int64_t{2}}, {"padding", int64_t{1}}});
+  both("transposed_convolution", {input("small", {64, 7, 7, 128}), input("kernel", {4, 4, 64, 128}), channel},
+       image, {{"stride", int64_t{2}}, {"padding", int64_t{1}}});
   both("group_norm", {image, channel, channel}, image, {{"groups", int64_t{8}}});
   both("leaky_relu", {image}, image);
   return graph;

@@ -15,8 +15,8 @@ namespace trireme {
 // A bound node: everything but the step's scalars is fixed. Allocates nothing when called.
 using Kernel = std::function<void(const StepScalars&)>;
 
-// Addresses of the graph's values by ValueId. The table outlives the kernels. Entries of inputs change from step
-// to step, so kernels read addresses through the table; all others are fixed.
+// Addresses of the graph's values by ValueId. The table outlives the kernels. Entries of inputs change from
+// step to step, so kernels read addresses through the table; all others are fixed.
 using AddressTable = std::span<void* const>;
 
 struct BackendOptions {
@@ -29,13 +29,14 @@ class Backend {
   virtual std::string name() const = 0;
   // Throws GraphError naming the node's origin when the backend has no kernel for it.
   virtual Kernel bind(const Graph& graph, const Node& node, AddressTable addresses) = 0;
-  // Called by the executor when parameters have changed outside of its view (after an update, after loading), so
-  // that packed weights are refreshed before the next step.
+  // Called by the executor when parameters have changed outside of its view (after an update, after loading),
+  // so that packed weights are refreshed before the next step.
   virtual void parameters_changed() {}
 };
 
 std::unique_ptr<Backend> make_reference_backend();
-// Belongs to the thread that makes it: sets that thread's number of OpenMP threads and its flushing of denormals.
+// Belongs to the thread that makes it: sets that thread's number of OpenMP threads and its flushing of
+// denormals.
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options);
 
 }  // namespace trireme

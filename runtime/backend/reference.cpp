@@ -1,5 +1,5 @@
-// The oracle: every node runs the plain loops of its row in the op table, in the type of its first floating-point
-// input.
+// The oracle: every node runs the plain loops of its row in the op table, in the type of its first
+// floating-point input.
 #include <memory>
 
 #include "backend/backend.h"

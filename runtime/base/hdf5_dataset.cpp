@@ -185,8 +185,8 @@ DType dtype_of(const Handle& dataset) {
   hid_t id = H5Tget_native_type(stored, H5T_DIR_DEFAULT);
   expect(id, [&] { return fmt::format("reading the type of {}", location_of(dataset)); });
   Handle native(id, "H5Tget_native_type");
-  for (DType type : {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8,
-                     DType::uint16}) {
+  for (DType type :
+       {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8, DType::uint16}) {
     if (H5Tequal(native, native_type(type)) > 0) return type;
   }
   throw DataError("{}: has an element type other than float32, float64, int32, int64, uint8 or uint16",

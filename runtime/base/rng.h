@@ -48,14 +48,16 @@ constexpr float uniform_float(uint32_t word) { return static_cast<float>(word >>
 class RandomStream {
  public:
   RandomStream(uint64_t seed, Purpose purpose, uint64_t a = 0, uint32_t b = 0)
-      : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32) ^ (static_cast<uint32_t>(purpose) << 24)},
+      : key_{static_cast<uint32_t>(seed),
+             static_cast<uint32_t>(seed >> 32) ^ (static_cast<uint32_t>(purpose) << 24)},
         a_(a),
         b_(b) {}
 
   uint32_t next() {
     uint32_t lane = index_ % 4;
     if (lane == 0) {
-      block_ = philox(key_[0], key_[1], index_ / 4, static_cast<uint32_t>(a_), static_cast<uint32_t>(a_ >> 32), b_);
+      block_ = philox(key_[0], key_[1], index_ / 4, static_cast<uint32_t>(a_),
+                      static_cast<uint32_t>(a_ >> 32), b_);
     }
     ++index_;
     return block_[lane];

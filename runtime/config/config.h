@@ -21,25 +21,25 @@ struct RunConfig {
 // [data.transform]: applied to training samples; validation samples are only normalised
 struct TransformConfig {
   bool normalize = true;
-  int64_t resize = 0;                     // side of the square that images are scaled to first; 0: as stored
-  int64_t crop = 0;                       // side of the square cut out: at random in training, from the middle
-                                          // in validation; 0: none
-  int64_t random_crop_padding = 0;        // pixels
-  bool random_resized_crop = false;       // cut 8 to 100 % of the area, scale it to the crop or image size
+  int64_t resize = 0;                // side of the square that images are scaled to first; 0: as stored
+  int64_t crop = 0;                  // side of the square cut out: at random in training, from the middle
+                                     // in validation; 0: none
+  int64_t random_crop_padding = 0;   // pixels
+  bool random_resized_crop = false;  // cut 8 to 100 % of the area, scale it to the crop or image size
   bool horizontal_flip = false;
   bool vertical_flip = false;
-  double rotation_degrees = 0.0;          // uniform in +-this
+  double rotation_degrees = 0.0;  // uniform in +-this
   double grayscale_probability = 0.0;
-  double erase_probability = 0.0;         // random erasing
+  double erase_probability = 0.0;  // random erasing
   bool operator==(const TransformConfig&) const = default;
 };
 
 // [data]
 struct DataConfig {
-  std::string train;               // HDF5 file; "" where a job needs none
-  std::string validation;          // HDF5 file; "" for none
-  int64_t batch = 64;              // samples over all ranks
-  int64_t validation_batch = 256;  // samples per rank
+  std::string train;                 // HDF5 file; "" where a job needs none
+  std::string validation;            // HDF5 file; "" for none
+  int64_t batch = 64;                // samples over all ranks
+  int64_t validation_batch = 256;    // samples per rank
   double validation_fraction = 0.0;  // of train's samples kept apart for validation; needs validation = ""
   int64_t sequence_length = 128;     // text: tokens of a sample
   bool shuffle = true;
@@ -52,22 +52,22 @@ struct DataConfig {
 
 // One [[model.layer]]. Members that the layer's kind has no use for hold their defaults.
 struct LayerConfig {
-  std::string kind;       // linear convolution transposed_convolution batch_norm group_norm layer_norm relu
-                          // leaky_relu gelu tanh sigmoid max_pool average_pool global_average_pool flatten
-                          // dropout embedding rnn lstm attention
-  int64_t units = 0;      // linear, rnn, lstm: outputs; embedding: channels of a token
-  int64_t channels = 0;   // convolutions: outputs
-  int64_t kernel = 0;     // convolutions, pools: side of the square window
-  int64_t stride = 0;     // convolutions, pools; load_config puts 1 (convolutions) or kernel (pools) for 0
-  int64_t padding = 0;    // convolutions, pools: zeros on every side
-  bool bias = true;       // linear, convolutions
-  double rate = 0.5;      // dropout: probability of dropping
-  double epsilon = 1e-5;  // norms
-  double momentum = 0.1;  // batch_norm: weight of the newest batch in the running statistics
-  int64_t groups = 0;     // group_norm
-  double slope = 0.01;    // leaky_relu: below zero
-  bool positions = false; // embedding: adds learned channels of the position
-  int64_t heads = 0;      // attention
+  std::string kind;        // linear convolution transposed_convolution batch_norm group_norm layer_norm relu
+                           // leaky_relu gelu tanh sigmoid max_pool average_pool global_average_pool flatten
+                           // dropout embedding rnn lstm attention
+  int64_t units = 0;       // linear, rnn, lstm: outputs; embedding: channels of a token
+  int64_t channels = 0;    // convolutions: outputs
+  int64_t kernel = 0;      // convolutions, pools: side of the square window
+  int64_t stride = 0;      // convolutions, pools; load_config puts 1 (convolutions) or kernel (pools) for 0
+  int64_t padding = 0;     // convolutions, pools: zeros on every side
+  bool bias = true;        // linear, convolutions
+  double rate = 0.5;       // dropout: probability of dropping
+  double epsilon = 1e-5;   // norms
+  double momentum = 0.1;   // batch_norm: weight of the newest batch in the running statistics
+  int64_t groups = 0;      // group_norm
+  double slope = 0.01;     // leaky_relu: below zero
+  bool positions = false;  // embedding: adds learned channels of the position
+  int64_t heads = 0;       // attention
   bool operator==(const LayerConfig&) const = default;
 };
 
@@ -79,24 +79,24 @@ struct ModelConfig {
   int64_t kernel = 3;                     // cnn: side of the windows, padded by half
   int64_t dense = 128;                    // cnn: units of the hidden linear layer, 0 for none
   int64_t depth = 0;                      // resnet (18, 34), rnn, lstm, gpt: layers; 0: 18, 2, 2, 4
-  int64_t width = 0;                      // resnet, gan: channels of the first stage; gpt: channels; 0: 64, 64, 128
-  std::string stem = "cifar";             // resnet: cifar imagenet
-  std::string norm = "batch";             // cnn, resnet: batch group
-  int64_t units = 256;                    // rnn, lstm: of each layer
-  int64_t embedding = 0;                  // rnn, lstm: channels of a token; 0: units
-  int64_t heads = 4;                      // gpt
-  bool tied = true;                       // gpt: the head reads the embedding's weight
-  int64_t latent = 100;                   // gan: values that an image is made from
-  double dropout = 0.0;                   // mlp, lenet, cnn, rnn, lstm, gpt
-  std::string activation = "relu";        // mlp, lenet: relu tanh sigmoid
-  std::vector<LayerConfig> layer;         // layers
+  int64_t width = 0;                // resnet, gan: channels of the first stage; gpt: channels; 0: 64, 64, 128
+  std::string stem = "cifar";       // resnet: cifar imagenet
+  std::string norm = "batch";       // cnn, resnet: batch group
+  int64_t units = 256;              // rnn, lstm: of each layer
+  int64_t embedding = 0;            // rnn, lstm: channels of a token; 0: units
+  int64_t heads = 4;                // gpt
+  bool tied = true;                 // gpt: the head reads the embedding's weight
+  int64_t latent = 100;             // gan: values that an image is made from
+  double dropout = 0.0;             // mlp, lenet, cnn, rnn, lstm, gpt
+  std::string activation = "relu";  // mlp, lenet: relu tanh sigmoid
+  std::vector<LayerConfig> layer;   // layers
   bool operator==(const ModelConfig&) const = default;
 };
 
 // [train]
 struct TrainConfig {
   int64_t epochs = 1;
-  int64_t steps = 0;  // a limit, 0 for none
+  int64_t steps = 0;                  // a limit, 0 for none
   std::string precision = "float32";  // float32 bfloat16 float16
   double loss_scale = 65536.0;        // float16: at the start
   int64_t loss_scale_steps = 2000;    // float16: good steps after which the scale doubles
@@ -119,8 +119,8 @@ struct Place {
   bool operator==(const Place&) const { return true; }
 };
 
-// One [[optimizer.group]]: parameters that move otherwise than the rest. Of several groups that name a parameter the
-// first counts.
+// One [[optimizer.group]]: parameters that move otherwise than the rest. Of several groups that name a
+// parameter the first counts.
 struct OptimizerGroupConfig {
   std::vector<std::string> parameters = {};  // patterns of fnmatch(3) over the parameters' names: "*.bias"
   double learning_rate_factor = 1.0;

@@ -30,9 +30,12 @@ KeyTable train_table(TrainConfig& c) {
             .at_least = 1}},
           {"recompute",
            &c.recompute,
-           {.doc = "What the backward pass computes again instead of keeping it. none: nothing. layer: all inside "
-                   "of each layer or block. sqrt: all inside of runs of layers, cut so that the peak is least: it "
-                   "grows with the square root of the depth (Chen et al., 2016). The results are the same bits.",
+           {.doc =
+                "What the backward pass computes again instead of keeping it. none: nothing. layer: all "
+                "inside "
+                "of each layer or block. sqrt: all inside of runs of layers, cut so that the peak is least: "
+                "it "
+                "grows with the square root of the depth (Chen et al., 2016). The results are the same bits.",
             .choices = {"none", "layer", "sqrt"}}},
           {"micro_batches",
            &c.micro_batches,

@@ -205,7 +205,8 @@ KeyTable table_of(LayerConfig& c) {
            {.doc = "Slope below zero.", .kinds = {"leaky_relu"}, .at_least = 0, .at_most = 1}},
           {"positions",
            &c.positions,
-           {.doc = "Whether learned channels of a token's position are added to the token's own: attention alone does "
+           {.doc = "Whether learned channels of a token's position are added to the token's own: attention "
+                   "alone does "
                    "not know the order.",
             .kinds = {"embedding"}}},
           {"heads",

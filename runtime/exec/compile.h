@@ -12,11 +12,11 @@ namespace trireme {
 
 struct CompileOptions {
   MemoryReuse reuse = MemoryReuse::on;
-  // What activations and the weights that meet them are computed in; parameters, gradients and statistics of the arenas
-  // are float32 whatever it says. float16 programs multiply gradients by StepScalars::loss_scale.
+  // What activations and the weights that meet them are computed in; parameters, gradients and statistics of
+  // the arenas are float32 whatever it says. float16 programs multiply gradients by StepScalars::loss_scale.
   DType precision = DType::float32;
   Recompute recompute = Recompute::none;  // of training programs
-  bool rewrite = true;  // sink and fuse activations; off for comparisons in tests
+  bool rewrite = true;                    // sink and fuse activations; off for comparisons in tests
   // Told the pass's name and the graph after it, for dumps.
   std::function<void(std::string_view, const Graph&)> after_pass;
 };

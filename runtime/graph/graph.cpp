@@ -1,6 +1,5 @@
 #include "graph/graph.h"
 
-
 namespace trireme {
 
 std::string_view name_of(Role role) {

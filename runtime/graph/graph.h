@@ -1,5 +1,5 @@
-// The graph: a plain value. Nodes and values have integer ids (their index), no node holds a result, and copying
-// a graph copies it whole. Builders make a forward graph, passes turn it into a program's graph.
+// The graph: a plain value. Nodes and values have integer ids (their index), no node holds a result, and
+// copying a graph copies it whole. Builders make a forward graph, passes turn it into a program's graph.
 #pragma once
 
 #include <cstdint>
@@ -80,21 +80,21 @@ class Attributes {
 };
 
 struct Node {
-  std::string op;                // row of the op table
-  std::vector<ValueId> inputs;   // no_id marks an absent optional input (a bias)
+  std::string op;               // row of the op table
+  std::vector<ValueId> inputs;  // no_id marks an absent optional input (a bias)
   std::vector<ValueId> outputs;
   Attributes attributes;
-  std::string origin;            // where it comes from, for messages: "model.layer[2]" or "conv1"
-  int32_t layer = -1;            // number of the layer or block that a builder counts it to; -1: to none. What the
-                                 // recompute pass keeps and drops goes by it
+  std::string origin;  // where it comes from, for messages: "model.layer[2]" or "conv1"
+  int32_t layer = -1;  // number of the layer or block that a builder counts it to; -1: to none. What the
+                       // recompute pass keeps and drops goes by it
 };
 
 struct Graph {
   std::string name;
   std::vector<Value> values;
-  std::vector<Node> nodes;        // in execution order once ordered; builders append in dependency order
-  std::vector<ValueId> inputs;    // values of role input, in the order in which a step is given them
-  std::vector<ValueId> results;   // values that outlive the step (loss, logits): never reused by the planner
+  std::vector<Node> nodes;       // in execution order once ordered; builders append in dependency order
+  std::vector<ValueId> inputs;   // values of role input, in the order in which a step is given them
+  std::vector<ValueId> results;  // values that outlive the step (loss, logits): never reused by the planner
 
   const Value& value(ValueId id) const { return values.at(static_cast<size_t>(id)); }
   Value& value(ValueId id) { return values.at(static_cast<size_t>(id)); }
@@ -109,9 +109,9 @@ struct Graph {
 // Number of elements over all values of `role`.
 int64_t count_elements(const Graph& graph, Role role);
 
-// Throws GraphError naming the node's origin when the graph is not well formed: ids out of range, a value read
-// before it is produced or produced twice, an unknown op, wrong arity, a missing or unknown attribute, or a type
-// that differs from the op's shape rule.
+// Throws GraphError naming the node's origin when the graph is not well formed: ids out of range, a value
+// read before it is produced or produced twice, an unknown op, wrong arity, a missing or unknown attribute,
+// or a type that differs from the op's shape rule.
 void verify(const Graph& graph);
 
 // One line a node: "%7 = convolution(%0, w:conv1.weight) {padding=2} : float32[64, 28, 28, 6]  # conv1"

@@ -131,13 +131,13 @@ struct Op {
   GradientRule gradient = nullptr;  // null: not differentiable (backward ops, metrics)
   ReferenceKernel reference_float = nullptr;
   ReferenceKernel reference_double = nullptr;
-  // For activations of 16 bits; null where the op takes none (precision full). A kernel is chosen by the type of the
-  // first floating-point input, or of output 0 where there is none.
+  // For activations of 16 bits; null where the op takes none (precision full). A kernel is chosen by the type
+  // of the first floating-point input, or of output 0 where there is none.
   ReferenceKernel reference_bfloat16 = nullptr;
   ReferenceKernel reference_float16 = nullptr;
   Precision precision = Precision::full;
-  // Inputs that carry the activation type T; the others stay float32 beside 16-bit activations (bias, gamma), and so
-  // do outputs that are gradients of parameters.
+  // Inputs that carry the activation type T; the others stay float32 beside 16-bit activations (bias, gamma),
+  // and so do outputs that are gradients of parameters.
   std::vector<size_t> half_inputs = {};
   // Outputs that are statistics: written as this rank's share of a sum over ranks (scaled by sample_weight).
   std::vector<StatisticOutput> statistic_outputs;
@@ -159,8 +159,8 @@ Attributes complete_attributes(const Op& op, const Attributes& given);
 std::vector<TensorType> output_types(const Op& op, const Graph& graph, std::span<const ValueId> inputs,
                                      const Attributes& attributes);
 
-// The type that a node computes in: that of its first floating-point input, of output 0 where there is none. Kernels
-// are chosen by it.
+// The type that a node computes in: that of its first floating-point input, of output 0 where there is none.
+// Kernels are chosen by it.
 DType kernel_type(const Graph& graph, const Node& node);
 // The row's plain loop for that type; null where it has none.
 ReferenceKernel reference_kernel(const Op& op, DType type);

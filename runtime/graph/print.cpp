@@ -61,7 +61,8 @@ std::string to_string(const Graph& graph) {
   std::string text = fmt::format("graph {}\n", graph.name);
   for (const Value& value : graph.values) {
     if (value.role != Role::input && value.role != Role::parameter && value.role != Role::state &&
-        value.role != Role::frozen) continue;
+        value.role != Role::frozen)
+      continue;
     text += fmt::format("{}:{} : {}\n", letter_of(value.role), value.name, type_text(value.type));
   }
   for (const Node& node : graph.nodes) {

@@ -171,8 +171,8 @@ void inference_reference(const KernelCall& call) {
   for (int64_t c = 0; c < channels; ++c) {
     double inv_std = 1.0 / std::sqrt(double{call.input<Wide<T>>(4)[c]} + epsilon);
     for (int64_t r = 0; r < rows; ++r) {
-      double value = normalised<double>(x[r * channels + c], call.input<Wide<T>>(1)[c], call.input<Wide<T>>(2)[c],
-                                        call.input<Wide<T>>(3)[c], inv_std);
+      double value = normalised<double>(x[r * channels + c], call.input<Wide<T>>(1)[c],
+                                        call.input<Wide<T>>(2)[c], call.input<Wide<T>>(3)[c], inv_std);
       y[r * channels + c] = static_cast<T>(relu && !(value > 0) ? 0.0 : value);
     }
   }

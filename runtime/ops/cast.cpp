@@ -1,5 +1,5 @@
-// The same values in another floating-point type, rounded to nearest even. The precision pass writes these nodes;
-// builders have no need of them.
+// The same values in another floating-point type, rounded to nearest even. The precision pass writes these
+// nodes; builders have no need of them.
 #include "base/error.h"
 #include "ops/ops.h"
 #include "ops/rules.h"
@@ -55,8 +55,9 @@ Op cast_op() {
   op.doc = "y = x in the floating-point type `to`, rounded to nearest even";
   op.inputs = {"x[...]"};
   op.outputs = {"y[...]"};
-  op.attributes = {{"to", int64_t{0}, "the type's place in DType (base/dtype.h): 0 float32, 1 float64, 5 bfloat16, "
-                                      "6 float16"}};
+  op.attributes = {{"to", int64_t{0},
+                    "the type's place in DType (base/dtype.h): 0 float32, 1 float64, 5 bfloat16, "
+                    "6 float16"}};
   op.shape = cast_shape;
   op.flops = output_elements;
   op.gradient = cast_gradient;

@@ -1,6 +1,6 @@
-// Loss scaling (Micikevicius et al., "Mixed precision training", arXiv 1710.03740, section 3.2): gradients that would
-// vanish in float16 are carried multiplied by StepScalars::loss_scale. The precision pass puts this node before every
-// loss, so that losses know nothing of it; whoever updates divides by the scale again.
+// Loss scaling (Micikevicius et al., "Mixed precision training", arXiv 1710.03740, section 3.2): gradients
+// that would vanish in float16 are carried multiplied by StepScalars::loss_scale. The precision pass puts
+// this node before every loss, so that losses know nothing of it; whoever updates divides by the scale again.
 #include <cstring>
 
 #include "ops/ops.h"

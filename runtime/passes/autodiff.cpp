@@ -19,8 +19,8 @@ std::vector<bool> find_losses(const Graph& graph) {
   return is_loss;
 }
 
-// Values through which a parameter can influence a loss. What is frozen is none of ours, so that its own gradient is
-// not needed; a value computed from it and from a parameter is.
+// Values through which a parameter can influence a loss. What is frozen is none of ours, so that its own
+// gradient is not needed; a value computed from it and from a parameter is.
 std::vector<bool> values_that_need_gradients(const Graph& graph) {
   std::vector<bool> needs(graph.values.size(), false);
   for (size_t i = 0; i < graph.values.size(); ++i) needs[i] = graph.values[i].role == Role::parameter;
@@ -35,8 +35,8 @@ std::vector<bool> values_that_need_gradients(const Graph& graph) {
 }  // namespace
 
 // Walks the forward nodes backwards. gradient_of[v] is the sum of what v's readers sent so far; when a node
-// is reached all readers of its output have been visited, so its gradient is complete. The gradient of every loss is
-// 1, which makes the sum of all losses the function that is differentiated.
+// is reached all readers of its output have been visited, so its gradient is complete. The gradient of every
+// loss is 1, which makes the sum of all losses the function that is differentiated.
 void differentiate(Graph& graph) {
   std::vector<bool> is_loss = find_losses(graph);
   size_t forward_nodes = graph.nodes.size();

@@ -9,7 +9,8 @@
 namespace trireme {
 namespace {
 
-// Rewrites the nodes in order. Every value keeps its id; an activation's type changes where its producer's has.
+// Rewrites the nodes in order. Every value keeps its id; an activation's type changes where its producer's
+// has.
 class Lowering {
  public:
   Lowering(Graph& graph, DType low) : graph_(graph), low_(low) {}
@@ -33,7 +34,8 @@ class Lowering {
       node.inputs[i] = in_type(node.inputs[i], wanted, node);
     }
     retype_outputs(op, node);
-    for (ValueId output : node.outputs) graph_.value(output).producer = static_cast<NodeId>(graph_.nodes.size());
+    for (ValueId output : node.outputs)
+      graph_.value(output).producer = static_cast<NodeId>(graph_.nodes.size());
     graph_.nodes.push_back(std::move(node));
   }
 
@@ -98,7 +100,8 @@ class Lowering {
 void lower_precision(Graph& graph, DType low) {
   if (low == DType::float32) return;
   if (!is_half_type(low)) {
-    throw GraphError("graph '{}' cannot be lowered to {}: bfloat16 and float16 are known", graph.name, name_of(low));
+    throw GraphError("graph '{}' cannot be lowered to {}: bfloat16 and float16 are known", graph.name,
+                     name_of(low));
   }
   Lowering(graph, low).run();
 }
@@ -114,7 +117,8 @@ void scale_loss_gradients(Graph& graph) {
         if (is_floating(graph.value(input).type.dtype)) input = writer.add_one("scale_gradient", {input});
       }
     }
-    for (ValueId output : node.outputs) graph.value(output).producer = static_cast<NodeId>(graph.nodes.size());
+    for (ValueId output : node.outputs)
+      graph.value(output).producer = static_cast<NodeId>(graph.nodes.size());
     graph.nodes.push_back(std::move(node));
   }
 }

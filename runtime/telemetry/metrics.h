@@ -24,8 +24,8 @@ struct TrainRecord {
   std::optional<double> gradient_norm = {};       // written when clipping is on
   std::optional<double> generator_loss = {};      // a GAN's; `loss` is the generator's too
   std::optional<double> discriminator_loss = {};  // on real images and on fakes, the sum
-  std::optional<double>
-      learning_rate_factor = {};               // once rollbacks have lowered the rate; learning_rate has it in it
+  std::optional<double> learning_rate_factor =
+      {};                                 // once rollbacks have lowered the rate; learning_rate has it in it
   std::optional<double> loss_scale = {};  // float16
   int64_t skipped_steps = 0;  // left out so far, since float16 gradients overflowed; written if any
 };

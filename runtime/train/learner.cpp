@@ -72,7 +72,8 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   return outcome;
 }
 
-// Gradients that are no numbers while the loss is one have overflowed in float16, as long as a smaller scale is left to try.
+// Gradients that are no numbers while the loss is one have overflowed in float16, as long as a smaller scale
+// is left to try.
 void Learner::judge(bool losses_finite, bool gradients_finite, StepOutcome& outcome) {
   outcome.applied = losses_finite && gradients_finite;
   outcome.finite = outcome.applied;

@@ -44,10 +44,10 @@ struct StepOutcome {
   double learning_rate = 0;  // of the first net
   double gradient_norm = 0;  // where it was taken: the largest over nets
   double exchange_seconds = 0;
-  bool stop_voted = false;  // some rank was asked to stop
+  bool stop_voted = false;           // some rank was asked to stop
   std::optional<double> loss_scale;  // after the step; float16
-  bool finite = true;       // losses and norms are numbers; false: nothing was updated
-  bool applied = true;      // parameters were updated; false too where float16 gradients overflowed
+  bool finite = true;                // losses and norms are numbers; false: nothing was updated
+  bool applied = true;               // parameters were updated; false too where float16 gradients overflowed
   std::optional<double> generator_loss;
   std::optional<double> discriminator_loss;
 };
@@ -95,7 +95,8 @@ class Learner {
   // Fingerprint of all parameters, for comparing ranks.
   uint64_t parameters_fingerprint() const;
   bool parameters_are_finite() const;
-  // The factor of float16's gradients, one for all nets, which a checkpoint must hold; nothing in other precisions.
+  // The factor of float16's gradients, one for all nets, which a checkpoint must hold; nothing in other
+  // precisions.
   std::optional<LossScale>& loss_scale() { return loss_scale_; }
   // Learned values of all nets.
   int64_t parameter_count() const;
@@ -125,7 +126,8 @@ class Learner {
   std::vector<std::unique_ptr<Net>> nets_;
 
  private:
-  // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of it.
+  // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of
+  // it.
   void judge(bool losses_finite, bool gradients_finite, StepOutcome& outcome);
 
   std::optional<LossScale> loss_scale_;

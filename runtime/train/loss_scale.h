@@ -1,7 +1,7 @@
-// The factor by which float16 programs multiply their gradients so that small ones do not vanish, and how it finds its
-// size (Micikevicius et al., "Mixed precision training", arXiv 1710.03740, section 3.2): a step whose gradients overflow
-// is left out and halves the factor; after a run of steps that went well it doubles. Every rank sees the same exchanged
-// gradients, so all ranks' factors are the same without a word.
+// The factor by which float16 programs multiply their gradients so that small ones do not vanish, and how it
+// finds its size (Micikevicius et al., "Mixed precision training", arXiv 1710.03740, section 3.2): a step
+// whose gradients overflow is left out and halves the factor; after a run of steps that went well it doubles.
+// Every rank sees the same exchanged gradients, so all ranks' factors are the same without a word.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ struct LossScaleState {
 
 class LossScale {
  public:
-  // Powers of two, so that scaling changes exponents only, between these ends. A gradient that is infinite even at the
-  // smallest has another reason.
+  // Powers of two, so that scaling changes exponents only, between these ends. A gradient that is infinite
+  // even at the smallest has another reason.
   static constexpr double smallest = 0x1p-14;
   static constexpr double largest = 0x1p24;
 
@@ -31,8 +31,8 @@ class LossScale {
   double scale() const { return state_.scale; }
   // A step went well.
   void succeeded();
-  // A step's gradients overflowed, and it was left out. False when the scale was the smallest already: nothing is left to
-  // try.
+  // A step's gradients overflowed, and it was left out. False when the scale was the smallest already:
+  // nothing is left to try.
   bool overflowed();
   // Back to how it began.
   void restart() { state_ = first_; }

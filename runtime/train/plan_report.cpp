@@ -80,7 +80,8 @@ std::string precision_line(const Graph& graph) {
     if (half) name = name_of(value.type.dtype);
   }
   if (name.empty()) return "";
-  return fmt::format("precision   {} of activations in {}, {} in others\n", human_bytes(narrow), name, human_bytes(other));
+  return fmt::format("precision   {} of activations in {}, {} in others\n", human_bytes(narrow), name,
+                     human_bytes(other));
 }
 
 // What recompute costs and saves.

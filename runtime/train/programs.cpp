@@ -29,7 +29,9 @@ Recompute recompute_policy(const TrainConfig& train) {
 
 // Both nets are validated by the programs they learn by, forward only: a discriminator tells nothing else.
 std::vector<NetGraphs> gan_graphs(const Config& config, const SampleShape& sample) {
-  auto generator = [config, sample](int64_t batch) { return build_generator_training(config, sample, batch); };
+  auto generator = [config, sample](int64_t batch) {
+    return build_generator_training(config, sample, batch);
+  };
   auto discriminator = [config, sample](int64_t batch) {
     return build_discriminator_training(config, sample, batch);
   };
@@ -51,7 +53,8 @@ DType activation_type(const TrainConfig& train) {
   for (DType type : {DType::float32, DType::bfloat16, DType::float16}) {
     if (train.precision == name_of(type)) return type;
   }
-  throw ConfigError("train.precision = \"{}\": no such type; float32, bfloat16 and float16 are known", train.precision);
+  throw ConfigError("train.precision = \"{}\": no such type; float32, bfloat16 and float16 are known",
+                    train.precision);
 }
 
 CompileOptions compile_options(const Config& config) {

@@ -57,7 +57,8 @@ PositionCard card_of(const CheckpointRun& run) {
   card.train_seconds = run.train_seconds;
   card.learning_rate_factor = number_of(run, rate_factor_number, 1);
   card.skipped_steps = static_cast<int64_t>(number_of(run, skipped_number, 0));
-  card.loss_scale = {number_of(run, loss_scale_number, 0), static_cast<int64_t>(number_of(run, good_steps_number, 0))};
+  card.loss_scale = {number_of(run, loss_scale_number, 0),
+                     static_cast<int64_t>(number_of(run, good_steps_number, 0))};
   if (run.validation) {
     card.has_validation = 1;
     card.validation_step = run.validation->step;

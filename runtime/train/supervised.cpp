@@ -1,7 +1,7 @@
 // One net that learns targets from what data sets give: classification, regression, language models.
 #include <array>
-#include <cstddef>
 #include <cmath>
+#include <cstddef>
 
 #include "data/dataset.h"
 #include "train/learner.h"

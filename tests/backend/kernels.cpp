@@ -52,7 +52,8 @@ TEST_P(KernelSets, ElementwiseAtOddLengths) {
   }
 }
 
-// Value by value the same as base/half.h: all bit patterns one way, rounding, infinities and denormals the other.
+// Value by value the same as base/half.h: all bit patterns one way, rounding, infinities and denormals the
+// other.
 template <class T>
 void expect_conversions(const KernelSet& set, ElementType type) {
   std::vector<T> halves(65536);
@@ -70,7 +71,8 @@ void expect_conversions(const KernelSet& set, ElementType type) {
   RandomStream stream(5, Purpose::test);
   std::vector<float> floats(100003);
   for (size_t i = 0; i < floats.size(); ++i) {
-    floats[i] = i % 2 ? std::bit_cast<float>(stream.next()) : std::ldexp(stream.normal(), static_cast<int>(i % 60) - 40);
+    floats[i] = i % 2 ? std::bit_cast<float>(stream.next())
+                      : std::ldexp(stream.normal(), static_cast<int>(i % 60) - 40);
   }
   for (float special : {INFINITY, -INFINITY, -0.0f, 65519.0f, 65520.0f, 3.4e38f}) floats.push_back(special);
   std::vector<T> rounded(floats.size());
@@ -95,11 +97,13 @@ TEST_P(KernelSets, SixteenBitsAtOddLengths) {
     auto z = random(static_cast<size_t>(n), 2);
     std::vector<BFloat16> a(x.begin(), x.end()), b(z.begin(), z.end()), y(a.size() + 1, BFloat16(42.0f));
     set_->relu(ElementType::bfloat16, a.data(), y.data(), n);
-    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(a[i]) : 0.0f).bits);
+    for (size_t i = 0; i < a.size(); ++i)
+      EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(a[i]) : 0.0f).bits);
     set_->add(ElementType::bfloat16, a.data(), b.data(), y.data(), n);
     for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] + b[i]).bits);
     set_->relu_backward(ElementType::bfloat16, b.data(), a.data(), y.data(), n);
-    for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(b[i]) : 0.0f).bits);
+    for (size_t i = 0; i < a.size(); ++i)
+      EXPECT_EQ(y[i].bits, BFloat16(a[i] > 0 ? static_cast<float>(b[i]) : 0.0f).bits);
     EXPECT_EQ(y.back(), 42.0f);
   }
 }
@@ -175,9 +179,11 @@ TEST_P(KernelSets, NormSumsAndApply) {
     auto offset = random(mean.size(), 9);
     std::vector<float> first(mean.size()), second(mean.size()), y(x.size()), dx(x.size());
     for (bool relu : {false, true}) {
-      set_->norm_apply(ElementType::float32, x.data(), rows, channels, scale.data(), offset.data(), relu, y.data());
-      set_->norm_backward_apply(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
-                                relu, scale.data(), offset.data(), mean.data(), dx.data());
+      set_->norm_apply(ElementType::float32, x.data(), rows, channels, scale.data(), offset.data(), relu,
+                       y.data());
+      set_->norm_backward_apply(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(),
+                                scale.data(), offset.data(), relu, scale.data(), offset.data(), mean.data(),
+                                dx.data());
       for (size_t i = 0; i < x.size(); ++i) {
         size_t c = i % mean.size();
         float z = x[i] * scale[c] + offset[c];
@@ -185,8 +191,8 @@ TEST_P(KernelSets, NormSumsAndApply) {
         EXPECT_NEAR(y[i], relu && z < 0 ? 0.0f : z, 1e-5);
         EXPECT_NEAR(dx[i], d * scale[c] + (x[i] - mean[c]) * offset[c] + mean[c], 1e-5);
       }
-      set_->norm_backward_sums(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(), scale.data(), offset.data(),
-                               relu, first.data(), second.data());
+      set_->norm_backward_sums(ElementType::float32, dy.data(), x.data(), rows, channels, mean.data(),
+                               scale.data(), offset.data(), relu, first.data(), second.data());
       for (size_t c = 0; c < mean.size(); ++c) {
         double s = 0;
         double q = 0;

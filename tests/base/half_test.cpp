@@ -12,7 +12,8 @@
 namespace trireme {
 namespace {
 
-// value rounded to nearest even at `fraction` bits, with exponents from `lowest` up; beyond `largest` it is infinite.
+// value rounded to nearest even at `fraction` bits, with exponents from `lowest` up; beyond `largest` it is
+// infinite.
 double rounded(double value, int fraction, int lowest, double largest) {
   if (value == 0 || !std::isfinite(value)) return value;
   int exponent = std::max(std::ilogb(value), lowest);

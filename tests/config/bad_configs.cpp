@@ -147,11 +147,13 @@ const std::vector<BadConfig> cases{
      {"net.toml:2:1: [optimizer.discriminator] is not read by model.kind = \"cnn\""}},
     {"set_discriminator_of_a_classifier",
      "",
-     {"--set optimizer.discriminator.kind=sgd: [optimizer.discriminator] is not read by model.kind = \"mlp\""},
+     {"--set optimizer.discriminator.kind=sgd: [optimizer.discriminator] is not read by model.kind = "
+      "\"mlp\""},
      {"model.kind=mlp", "optimizer.discriminator.kind=sgd"}},
     {"sequence_of_images",
      "[data]\nsequence_length = 9\n",
-     {"net.toml:2:1: data.sequence_length is not read by model.kind = \"mlp\", only by rnn, lstm, gpt, layers"}},
+     {"net.toml:2:1: data.sequence_length is not read by model.kind = \"mlp\", only by rnn, lstm, gpt, "
+      "layers"}},
     // layers
     {"no_layers", "[model]\nkind = \"layers\"\n", {"net.toml:2:1:", "at least one [[model.layer]]"}},
     {"layer_without_kind",
@@ -189,7 +191,9 @@ const std::vector<BadConfig> cases{
     {"group_without_parameters",
      "[[optimizer.group]]\nweight_decay = 0\n",
      {"net.toml:1:", "optimizer.group[0]: the key `parameters` is missing (list of texts)"}},
-    {"group_of_no_parameters", "[[optimizer.group]]\nparameters = []\n", {"net.toml:2:1:", "needs at least 1"}},
+    {"group_of_no_parameters",
+     "[[optimizer.group]]\nparameters = []\n",
+     {"net.toml:2:1:", "needs at least 1"}},
     {"group_with_kind",
      "[[optimizer.group]]\nparameters = [\"a\"]\nkind = \"sgd\"\n",
      {"net.toml:3:1: unknown key `kind` in optimizer.group[0]",

@@ -72,8 +72,7 @@ TEST(Overrides, AnotherKindPassesOverTheOldOnesKeys) {
 }
 
 TEST(Overrides, AnotherModelPassesOverTheOldOnesKeysAndTables) {
-  const char* gan =
-      "[model]\nkind = \"gan\"\n[optimizer.discriminator]\nkind = \"sgd\"\nmomentum = 0.5\n";
+  const char* gan = "[model]\nkind = \"gan\"\n[optimizer.discriminator]\nkind = \"sgd\"\nmomentum = 0.5\n";
   EXPECT_EQ(with(gan, {}).discriminator_optimizer.momentum, 0.5);
   EXPECT_EQ(with(gan, {"model.kind=cnn"}).discriminator_optimizer, Config{}.discriminator_optimizer);
   EXPECT_THROW(with(gan, {"model.kind=cnn", "optimizer.discriminator.momentum=0.1"}), ConfigError);

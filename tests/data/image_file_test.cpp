@@ -134,8 +134,7 @@ TEST_F(BadImageFile, NoClasses) {
   expect_bad({"class_names", "empty"});
 }
 TEST_F(BadImageFile, MissingFile) {
-  expect_error(ExitCode::no_input, {"none.h5", "no such file"},
-               [&] { ImageFile(folder_ / "none.h5", 0); });
+  expect_error(ExitCode::no_input, {"none.h5", "no such file"}, [&] { ImageFile(folder_ / "none.h5", 0); });
 }
 TEST_F(BadImageFile, CutShort) {
   made_.write(folder_ / "bad.h5");

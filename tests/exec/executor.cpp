@@ -18,9 +18,7 @@ constexpr int64_t batch_size = 6;
 class EveryModel : public testing::TestWithParam<std::string> {
  protected:
   ModelConfig model() const { return GetParam() == "every" ? every_layer_model() : preset(GetParam()); }
-  Graph graph() const {
-    return build_model(model(), small_sample_for(), batch_size, GraphMode::training);
-  }
+  Graph graph() const { return build_model(model(), small_sample_for(), batch_size, GraphMode::training); }
   SampleShape small_sample_for() const {
     return GetParam() == "lenet" ? SampleShape{28, 28, 1, 5} : small_sample;
   }

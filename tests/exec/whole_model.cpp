@@ -103,8 +103,8 @@ TEST(Evaluation, AgreesWithTrainingOnTheSameBatch) {
     std::memcpy(trainer.arenas.state.as<float>() + mean.state_offset,
                 trainer.arenas.gradients.as<float>() + mean.statistic_offset, mean.size * sizeof(float));
   }
-  Program program = compile_evaluation(
-      build_model(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
+  Program program = compile_evaluation(build_model(model, small_sample, batch_size, GraphMode::evaluation),
+                                       trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};
@@ -124,8 +124,8 @@ TEST(Evaluation, SeesChangedParameters) {
   Trainer<float> trainer(build_model(model, small_sample, batch_size, GraphMode::training),
                          make_cpu_backend({}), 3);
   auto batch = random_batch<float>(batch_size, small_sample, 7);
-  Program program = compile_evaluation(
-      build_model(model, small_sample, batch_size, GraphMode::evaluation), trainer.arenas.layout);
+  Program program = compile_evaluation(build_model(model, small_sample, batch_size, GraphMode::evaluation),
+                                       trainer.arenas.layout);
   Buffer workspace(program.plan.bytes);
   Executor evaluation(program, *backend, trainer.arenas, workspace);
   const void* inputs[] = {batch.images.data(), batch.labels.data()};

@@ -91,7 +91,6 @@ TEST_F(PredictJobs, PredictsAfterTrainingAloneAndOnTwoRanks) {
   EXPECT_EQ(predict("--data none.h5").code, 66);
   Outcome other = predict("--data new.h5 --set model.hidden=[9]");
   EXPECT_EQ(other.code, 65) << other.output;
-  
 }
 
 TEST_F(PredictJobs, OptionsThatDoNotFitAreRefused) {

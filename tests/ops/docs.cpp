@@ -40,7 +40,8 @@ std::string properties(const Op& op) {
   if (op.precision != Precision::full) {
     std::vector<std::string> names;
     for (size_t i : op.half_inputs) names.push_back(op.inputs[i].substr(0, op.inputs[i].find('[')));
-    parts.push_back(fmt::format("16 bits ({}): {}", op.precision == Precision::low ? "low" : "follow", fmt::join(names, ", ")));
+    parts.push_back(fmt::format("16 bits ({}): {}", op.precision == Precision::low ? "low" : "follow",
+                                fmt::join(names, ", ")));
   }
   return fmt::format("{}", fmt::join(parts, "; "));
 }
@@ -50,8 +51,10 @@ std::string documentation() {
       "# The ops\n\n"
       "Made from the op table by `test_ops_docs --update`; do not edit. Inputs marked `?` may be absent. "
       "Tensors are\n"
-      "row-major, images channels-last. \"16 bits\" names the inputs that may be bfloat16 or float16: *low* ops are worth\n"
-      "computing so, *follow* ops take the type that arrives; the other inputs, and gradients of parameters, stay float32.\n";
+      "row-major, images channels-last. \"16 bits\" names the inputs that may be bfloat16 or float16: *low* "
+      "ops are worth\n"
+      "computing so, *follow* ops take the type that arrives; the other inputs, and gradients of parameters, "
+      "stay float32.\n";
   for (const Op& op : op_table()) {
     text += fmt::format("\n## {}\n\n`{}`\n\n{}.\n\n*{}*\n", op.name, signature(op), op.doc, properties(op));
     if (op.attributes.empty()) continue;

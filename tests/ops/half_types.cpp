@@ -1,5 +1,6 @@
-// The 16-bit kernels: every row that takes 16-bit values, every sample. The reference in 16 bits equals the reference in
-// float64 on the same values within one rounding; the CPU backend equals the reference within one unit in the last place.
+// The 16-bit kernels: every row that takes 16-bit values, every sample. The reference in 16 bits equals the
+// reference in float64 on the same values within one rounding; the CPU backend equals the reference within
+// one unit in the last place.
 #include "ops/op_runner.h"
 
 namespace trireme::test {
@@ -10,7 +11,8 @@ constexpr DType half_types[] = {DType::bfloat16, DType::float16};
 // A unit in the last place of the largest value, relative to it; rounding is off by half of that.
 double unit(DType type) { return type == DType::bfloat16 ? 0x1p-7 : 0x1p-10; }
 
-// A recurrence rounds its state to 16 bits at every step, so that its later results, wide ones too, inherit a few roundings.
+// A recurrence rounds its state to 16 bits at every step, so that its later results, wide ones too, inherit a
+// few roundings.
 bool is_recurrence(const Op& op) { return op.name.starts_with("lstm") || op.name.starts_with("rnn"); }
 
 bool takes_halves(const Op& op) { return op.precision != Precision::full; }
@@ -85,7 +87,8 @@ TEST(HalfTypes, ReferenceIsTheRoundedResultInFloat64) {
 
 class BackendHalfTypes : public testing::TestWithParam<int> {
  protected:
-  // In 16-bit outputs the backend's sums may round to the neighbour; wide outputs differ by the order of sums alone.
+  // In 16-bit outputs the backend's sums may round to the neighbour; wide outputs differ by the order of sums
+  // alone.
   void expect_equal(const Op& op, const OpSample& sample, DType type, bool in_place) {
     auto expected = run_sample(op, sample, type, *reference);
     auto actual = run_sample(op, sample, type, *cpu, in_place);
@@ -138,20 +141,25 @@ TEST_P(BackendHalfTypes, EqualTheReferenceOnTheShapesOfOurNets) {
   const std::vector<std::pair<std::string, OpSample>> shapes = {
       // Enough rows for weights to be packed, and fewer.
       {"linear", {.inputs = {{4, 72, 96}, {96, 40}, {40}}, .attributes = integers({{"relu", 1}})}},
-      {"linear", {.inputs = {{300, 33}, {17, 33}, {}}, .attributes = integers({{"transposed", 1}}), .absent = {2}}},
+      {"linear",
+       {.inputs = {{300, 33}, {17, 33}, {}}, .attributes = integers({{"transposed", 1}}), .absent = {2}}},
       {"linear", {.inputs = {{64, 784}, {784, 128}, {128}}}},
       {"linear_backward_data", {.inputs = {{288, 40}, {96, 40}}}},
       {"linear_backward_data", {.inputs = {{64, 120}, {400, 120}}}},
       {"linear_backward_weights", {.inputs = {{288, 40}, {288, 96}}}},
-      {"convolution", {.inputs = {{4, 28, 28, 1}, {5, 5, 1, 6}, {6}}, .attributes = integers({{"padding", 2}})}},
-      {"convolution", {.inputs = {{4, 14, 14, 32}, {3, 3, 32, 64}, {64}}, .attributes = integers({{"padding", 1}})}},
+      {"convolution",
+       {.inputs = {{4, 28, 28, 1}, {5, 5, 1, 6}, {6}}, .attributes = integers({{"padding", 2}})}},
+      {"convolution",
+       {.inputs = {{4, 14, 14, 32}, {3, 3, 32, 64}, {64}}, .attributes = integers({{"padding", 1}})}},
       {"convolution_backward_data", {.inputs = {{4, 14, 14, 64}, {3, 3, 32, 64}}, .attributes = image}},
       {"convolution_backward_weights",
        {.inputs = {{4, 14, 14, 64}, {4, 14, 14, 32}},
         .attributes = integers({{"padding", 1}, {"kernel_height", 3}, {"kernel_width", 3}})}},
       {"max_pool", {.inputs = {{4, 28, 28, 32}}}},
       {"batch_norm",
-       {.inputs = {{8, 14, 14, 64}, {64}, {64}, {64}, {64}}, .attributes = integers({{"relu", 1}}), .positive = {4}}},
+       {.inputs = {{8, 14, 14, 64}, {64}, {64}, {64}, {64}},
+        .attributes = integers({{"relu", 1}}),
+        .positive = {4}}},
       {"batch_norm_backward",
        {.inputs = {{8, 14, 14, 32}, {8, 14, 14, 32}, {32}, {32}, {32}, {32}}, .positive = {5}}},
       {"add", {.inputs = {{16, 14, 14, 33}, {16, 14, 14, 33}}}},

@@ -35,7 +35,8 @@ struct SampleGraph {
 };
 
 // The graph's values for the sample's inputs. Floating ones are parameters (states, where a statistic moves
-// them), labels and window positions are inputs. A 16-bit type is that of the row's half_inputs; others are wide.
+// them), labels and window positions are inputs. A 16-bit type is that of the row's half_inputs; others are
+// wide.
 inline SampleGraph sample_inputs(const Op& op, const OpSample& sample, DType type) {
   SampleGraph result;
   result.graph.name = op.name;
@@ -77,7 +78,8 @@ inline std::vector<double> spaced_values(size_t n, uint64_t seed) {
 
 template <class T>
 void write_as(void* memory, const std::vector<double>& values) {
-  std::transform(values.begin(), values.end(), static_cast<T*>(memory), [](double v) { return static_cast<T>(v); });
+  std::transform(values.begin(), values.end(), static_cast<T*>(memory),
+                 [](double v) { return static_cast<T>(v); });
 }
 
 inline void write_floating(DType type, void* memory, const std::vector<double>& values) {
@@ -175,8 +177,8 @@ class GraphRun {
   GraphRun(const GraphRun&) = delete;
   GraphRun& operator=(const GraphRun&) = delete;
 
-  // Draws the sample's inputs; the same for all floating types, up to rounding, and for every backend. `rounded`: the
-  // values of the row's half_inputs are such as this type can hold.
+  // Draws the sample's inputs; the same for all floating types, up to rounding, and for every backend.
+  // `rounded`: the values of the row's half_inputs are such as this type can hold.
   void draw_inputs(const SampleGraph& sample_graph, const OpSample& sample, const Attributes& attributes,
                    uint64_t seed, DType rounded = DType::float64) {
     for (size_t i = 0; i < sample_graph.inputs.size(); ++i) {
@@ -264,8 +266,8 @@ inline StepScalars test_scalars() {
 
 // One call of the op: its outputs, as doubles.
 inline std::vector<std::vector<double>> run_sample(const Op& op, const OpSample& sample, DType type,
-                                                   Backend& backend, bool in_place = false,
-                                                   uint64_t seed = 1, DType rounded = DType::float64) {
+                                                   Backend& backend, bool in_place = false, uint64_t seed = 1,
+                                                   DType rounded = DType::float64) {
   SampleGraph s = sample_graph(op, sample, type);
   std::vector<std::pair<ValueId, ValueId>> same_memory;
   if (in_place) {

@@ -16,7 +16,9 @@ class Average : public TrainingTest {
   static constexpr const char* averaged = "train.epochs = 3\noptimizer.ema_decay = 0.9\n";
 
   Arenas arenas_of(const Config& c) const {
-    return Arenas(compile_training(net_graphs(c, open_datasets(c.data).training->sample_shape()).front().training(1)).layout);
+    return Arenas(
+        compile_training(net_graphs(c, open_datasets(c.data).training->sample_shape()).front().training(1))
+            .layout);
   }
 };
 

@@ -13,10 +13,11 @@ namespace {
 class Gan : public TrainingTest {
  protected:
   Config gan(const std::string& extra = "", int64_t samples = 24, int64_t batch = 8) {
-    return config("train.epochs = 2\ndata.transform.normalize = false\noptimizer.kind = \"adam\"\n"
-                  "optimizer.learning_rate = 0.002\n" + extra +
-                      "[model]\nkind = \"gan\"\nlatent = 5\nwidth = 4\n",
-                  samples, batch);
+    return config(
+        "train.epochs = 2\ndata.transform.normalize = false\noptimizer.kind = \"adam\"\n"
+        "optimizer.learning_rate = 0.002\n" +
+            extra + "[model]\nkind = \"gan\"\nlatent = 5\nwidth = 4\n",
+        samples, batch);
   }
 };
 
@@ -61,8 +62,8 @@ TEST_F(Gan, losses_are_those_of_the_two_programs) {
     StepOutcome outcome = session.learner->step(batch, {});
     EXPECT_NEAR(outcome.loss, scalar_result(generator, 0), 1e-6);
     EXPECT_EQ(outcome.generator_loss, outcome.loss);
-    EXPECT_NEAR(*outcome.discriminator_loss, scalar_result(discriminator, 0) + scalar_result(discriminator, 1),
-                1e-6);
+    EXPECT_NEAR(*outcome.discriminator_loss,
+                scalar_result(discriminator, 0) + scalar_result(discriminator, 1), 1e-6);
   });
 }
 

@@ -28,7 +28,8 @@ TEST_F(Learning, overfits_32_samples) {
   }
 }
 
-// Batch norm and dropout on the way; the hash is of the parameters, the validation reads the running statistics.
+// Batch norm and dropout on the way; the hash is of the parameters, the validation reads the running
+// statistics.
 TEST_F(Learning, recompute_changes_no_bit) {
   auto with = [&](const std::string& policy) {
     Config c = config("train.epochs = 2\ntrain.recompute = \"" + policy + "\"\n" + batch_norm_model);

@@ -31,7 +31,8 @@ TEST_F(Plan, tells_of_parameter_groups) {
   c.optimizer.weight_decay = 0.125;
   c.optimizer.group = {{.parameters = {"linear1.*"}, .learning_rate_factor = 0.5}};
   std::string text = plan_report(c, 1);
-  EXPECT_THAT(text, testing::ContainsRegex("linear1.weight .*1024  weight decay 0.125  learning rate x 0.5\n"));
+  EXPECT_THAT(text,
+              testing::ContainsRegex("linear1.weight .*1024  weight decay 0.125  learning rate x 0.5\n"));
   EXPECT_THAT(text, testing::ContainsRegex("linear1.bias .*16  learning rate x 0.5\n"));
   EXPECT_THAT(text, testing::ContainsRegex("linear2.weight .*64  weight decay 0.125\n"));
   c.optimizer.group[0].parameters = {"linear9.*"};
@@ -44,9 +45,10 @@ TEST_F(Plan, tells_what_recompute_costs_and_saves) {
   EXPECT_THAT(plan_report(c, 1), HasSubstr("recompute   none\n"));
   for (const char* policy : {"layer", "sqrt"}) {
     c.train.recompute = policy;
-    EXPECT_THAT(plan_report(c, 1),
-                testing::ContainsRegex(std::string("recompute   ") + policy +
-                                       ": [0-9.]+ KiB of activations in place of [0-9.]+ KiB, [0-9.]+ % more FLOPs"));
+    EXPECT_THAT(
+        plan_report(c, 1),
+        testing::ContainsRegex(std::string("recompute   ") + policy +
+                               ": [0-9.]+ KiB of activations in place of [0-9.]+ KiB, [0-9.]+ % more FLOPs"));
   }
   c.train.recompute = "all";
   expect_error(ExitCode::bad_config, {"train.recompute"}, [&] { plan_report(c, 1); });

@@ -25,13 +25,15 @@ TEST_F(PrecisionTest, Bfloat16EndsWhereFloat32Does) {
   EXPECT_NEAR(narrow.steps.front().loss, wide.steps.front().loss, 0.02 * wide.steps.front().loss);
   ASSERT_FALSE(narrow.validations.empty());
   EXPECT_NEAR(narrow.validations.back().loss, wide.validations.back().loss, 0.1);
-  EXPECT_NE(narrow.result.parameters_sha256, wide.result.parameters_sha256) << "nothing was computed in 16 bits";
+  EXPECT_NE(narrow.result.parameters_sha256, wide.result.parameters_sha256)
+      << "nothing was computed in 16 bits";
 }
 
 TEST_F(PrecisionTest, Float16EndsWhereFloat32Does) {
   const std::string epochs = "train.epochs = 6\n";
   RunOutcome wide = run(small_cnn(epochs), 1, "float32");
-  RunOutcome narrow = run(small_cnn(epochs + "train.precision = \"float16\"\ntrain.loss_scale = 1024.0\n"), 1, "float16");
+  RunOutcome narrow =
+      run(small_cnn(epochs + "train.precision = \"float16\"\ntrain.loss_scale = 1024.0\n"), 1, "float16");
   EXPECT_EQ(narrow.steps.back().skipped_steps, 0);
   EXPECT_EQ(narrow.steps.back().loss_scale, 1024);
   EXPECT_NEAR(narrow.steps.back().loss, wide.steps.back().loss, 0.02);
@@ -40,18 +42,21 @@ TEST_F(PrecisionTest, Float16EndsWhereFloat32Does) {
 
 TEST_F(PrecisionTest, TheLossScaleChangesExponentsOnly) {
   // Without overflow and underflow powers of two leave the same bits, clipping included.
-  const std::string lines = "train.epochs = 1\ntrain.precision = \"float16\"\ntrain.gradient_clip_norm = 0.5\n";
+  const std::string lines =
+      "train.epochs = 1\ntrain.precision = \"float16\"\ntrain.gradient_clip_norm = 0.5\n";
   RunOutcome once = run(small_cnn(lines + "train.loss_scale = 512.0\n"), 1, "a");
   RunOutcome twice = run(small_cnn(lines + "train.loss_scale = 1024.0\n"), 1, "b");
   EXPECT_EQ(once.steps.back().skipped_steps, 0);
   for (size_t i = 0; i < once.steps.size(); ++i) {
     EXPECT_NEAR(once.steps[i].loss, twice.steps[i].loss, 1e-3);  // denormals round otherwise
     ASSERT_TRUE(once.steps[i].gradient_norm);
-    EXPECT_NEAR(*once.steps[i].gradient_norm, *twice.steps[i].gradient_norm, 0.02 * *once.steps[i].gradient_norm);
+    EXPECT_NEAR(*once.steps[i].gradient_norm, *twice.steps[i].gradient_norm,
+                0.02 * *once.steps[i].gradient_norm);
   }
 }
 
-const char* const overflowing = "train.epochs = 4\ntrain.precision = \"float16\"\ntrain.loss_scale = 16777216.0\n";
+const char* const overflowing =
+    "train.epochs = 4\ntrain.precision = \"float16\"\ntrain.loss_scale = 16777216.0\n";
 
 TEST_F(PrecisionTest, AScaleThatOverflowsSkipsHalvesAndRecovers) {
   for (int ranks : {1, 2}) {
@@ -71,7 +76,8 @@ TEST_F(PrecisionTest, AScaleThatOverflowsSkipsHalvesAndRecovers) {
     }
     EXPECT_EQ(steps.front().skipped_steps, 1);
     EXPECT_LT(steps.back().loss, 0.8 * steps.front().loss) << "learns once it fits";
-    EXPECT_NE(text_of("ranks" + std::to_string(ranks) + "/metrics.jsonl").find("\"loss_scale\""), std::string::npos);
+    EXPECT_NE(text_of("ranks" + std::to_string(ranks) + "/metrics.jsonl").find("\"loss_scale\""),
+              std::string::npos);
   }
 }
 
@@ -89,7 +95,8 @@ TEST_F(PrecisionTest, SkippedStepsLeaveEveryBit) {
 TEST_F(PrecisionTest, ResumeKeepsTheScale) {
   const std::string lines = std::string(overflowing) + "train.loss_scale_steps = 3\n";
   RunOutcome whole = run(small_cnn(lines), 1, "whole");
-  RunOutcome first = run(small_cnn(lines), 1, "parts", [](TrainOptions& options, int) { stop_after(options, 9); });
+  RunOutcome first =
+      run(small_cnn(lines), 1, "parts", [](TrainOptions& options, int) { stop_after(options, 9); });
   ASSERT_LT(first.steps.back().step, whole.steps.back().step);
   RunOutcome second = run(small_cnn(lines), 1, "parts");
   EXPECT_EQ(second.steps.front().step, first.steps.back().step + 1);

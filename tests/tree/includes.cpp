@@ -52,11 +52,20 @@ struct LibraryRule {
 /** MPI, TOML and device libraries stay in the rooms that exist to hide them. */
 const std::vector<LibraryRule>& library_rules() {
   static const std::vector<LibraryRule> rules = {
-      {"toml++/", {"config"}}, {"mpi.h", {"comm"}},          {"ucp/", {"comm"}},
-      {"uct/", {"comm"}},      {"ucs/", {"comm"}},           {"nccl", {"comm"}},
-      {"dnnl", {"backend"}},   {"oneapi/dnnl", {"backend"}}, {"cuda", {"backend", "comm"}},
-      {"cublas", {"backend"}}, {"cudnn", {"backend"}},       {"sentencepiece", {"data"}},
-      {"png.h", {"data", "predict"}},     {"jpeglib", {"data"}},
+      {"toml++/", {"config"}},
+      {"mpi.h", {"comm"}},
+      {"ucp/", {"comm"}},
+      {"uct/", {"comm"}},
+      {"ucs/", {"comm"}},
+      {"nccl", {"comm"}},
+      {"dnnl", {"backend"}},
+      {"oneapi/dnnl", {"backend"}},
+      {"cuda", {"backend", "comm"}},
+      {"cublas", {"backend"}},
+      {"cudnn", {"backend"}},
+      {"sentencepiece", {"data"}},
+      {"png.h", {"data", "predict"}},
+      {"jpeglib", {"data"}},
   };
   return rules;
 }

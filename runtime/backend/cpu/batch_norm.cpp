@@ -78,12 +78,14 @@ Kernel bind_batch_norm(const Binding& b) {
   auto first_row = std::make_shared<std::vector<float>>(static_cast<size_t>(e.channels));
   return [=, k = &b.kernels, threads = b.threads, x = b.input(0), gamma = b.input(1), beta = b.input(2),
           y = b.output(0), saved_mean = b.output(1), saved_inv_std = b.output(2),
-          batch_mean = running ? b.output(3) : nullptr, batch_variance = running ? b.output(4) : nullptr, epsilon = b.real("epsilon"), relu = b.integer("relu") != 0,
-          samples = b.input_shape(0)[0], type = b.type()](const StepScalars& scalars) {
+          batch_mean = running ? b.output(3) : nullptr, batch_variance = running ? b.output(4) : nullptr,
+          epsilon = b.real("epsilon"), relu = b.integer("relu") != 0, samples = b.input_shape(0)[0],
+          type = b.type()](const StepScalars& scalars) {
     float* shift = first_row->data();  // the first row: close to the mean, so that squares do not cancel
     k->widen(type, *x, shift, e.channels);
     for_row_parts(threads, e, [&](int64_t i, int64_t row, int64_t rows) {
-      k->norm_sums(type, read_at(x, type, row * e.channels), rows, e.channels, shift, sums->part(i, 0), sums->part(i, 1));
+      k->norm_sums(type, read_at(x, type, row * e.channels), rows, e.channels, shift, sums->part(i, 0),
+                   sums->part(i, 1));
     });
     sums->add_up();
     auto n = static_cast<double>(e.rows);
@@ -101,8 +103,8 @@ Kernel bind_batch_norm(const Binding& b) {
     }
     affine->set(read(gamma), read(beta), read(saved_mean), read(saved_inv_std));
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_apply(type, read_at(x, type, row * e.channels), rows, e.channels, affine->scale.data(), affine->offset.data(),
-                    relu, write_at(y, type, row * e.channels));
+      k->norm_apply(type, read_at(x, type, row * e.channels), rows, e.channels, affine->scale.data(),
+                    affine->offset.data(), relu, write_at(y, type, row * e.channels));
     });
   };
 }
@@ -119,8 +121,8 @@ Kernel bind_batch_norm_inference(const Binding& b) {
     }
     affine->set(read(gamma), read(beta), read(mean), inv_std->data());
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_apply(type, read_at(x, type, row * e.channels), rows, e.channels, affine->scale.data(), affine->offset.data(),
-                    relu, write_at(y, type, row * e.channels));
+      k->norm_apply(type, read_at(x, type, row * e.channels), rows, e.channels, affine->scale.data(),
+                    affine->offset.data(), relu, write_at(y, type, row * e.channels));
     });
   };
 }
@@ -134,14 +136,15 @@ Kernel bind_batch_norm_backward(const Binding& b) {
   auto factors = std::make_shared<std::vector<float>>(static_cast<size_t>(3 * e.channels));
   return [=, k = &b.kernels, threads = b.threads, dy = b.input(0), x = b.input(1), gamma = b.input(2),
           beta = b.input(3), saved_mean = b.input(4), saved_inv_std = b.input(5), dx = b.output(0),
-          dgamma = b.output(1), dbeta = b.output(2), relu = b.integer("relu") != 0, type = b.type()](const StepScalars&) {
+          dgamma = b.output(1), dbeta = b.output(2), relu = b.integer("relu") != 0,
+          type = b.type()](const StepScalars&) {
     const float* mean = read(saved_mean);
     affine->set(read(gamma), read(beta), mean, read(saved_inv_std));
     const float* scale = affine->scale.data();
     const float* offset = affine->offset.data();
     for_row_parts(threads, e, [&](int64_t i, int64_t row, int64_t rows) {
-      k->norm_backward_sums(type, read_at(dy, type, row * e.channels), read_at(x, type, row * e.channels), rows, e.channels, mean,
-                            scale, offset, relu, sums->part(i, 0), sums->part(i, 1));
+      k->norm_backward_sums(type, read_at(dy, type, row * e.channels), read_at(x, type, row * e.channels),
+                            rows, e.channels, mean, scale, offset, relu, sums->part(i, 0), sums->part(i, 1));
     });
     sums->add_up();
     float* a = factors->data();
@@ -160,8 +163,9 @@ Kernel bind_batch_norm_backward(const Binding& b) {
       constant[c] = static_cast<float>(-factor * sum_dz / n);
     }
     for_row_parts(threads, e, [&](int64_t, int64_t row, int64_t rows) {
-      k->norm_backward_apply(type, read_at(dy, type, row * e.channels), read_at(x, type, row * e.channels), rows, e.channels, mean,
-                             scale, offset, relu, a, slope, constant, write_at(dx, type, row * e.channels));
+      k->norm_backward_apply(type, read_at(dy, type, row * e.channels), read_at(x, type, row * e.channels),
+                             rows, e.channels, mean, scale, offset, relu, a, slope, constant,
+                             write_at(dx, type, row * e.channels));
     });
   };
 }

@@ -69,8 +69,9 @@ Kernel bind_convolution_backward_weights(const Binding& b) {
   using Backward = dnnl::convolution_backward_weights;
   Descs d = describe(b, b.input_shape(1), b.output_shape(0), b.input_shape(0));
   bool bias = b.has_output(1);
-  Backward::desc op = bias ? Backward::desc(direct, d.x, d.dw_any, d.bias, d.y, d.stride, d.padding, d.padding)
-                           : Backward::desc(direct, d.x, d.dw_any, d.y, d.stride, d.padding, d.padding);
+  Backward::desc op = bias
+                          ? Backward::desc(direct, d.x, d.dw_any, d.bias, d.y, d.stride, d.padding, d.padding)
+                          : Backward::desc(direct, d.x, d.dw_any, d.y, d.stride, d.padding, d.padding);
   Backward::primitive_desc desc(op, b.library.engine, forward_desc(b, d, bias, false));
   auto bound = std::make_shared<BoundPrimitive>(b.library, Backward(desc));
   bound->bind(DNNL_ARG_DIFF_DST, d.y, b.input(0));

@@ -21,8 +21,8 @@ struct Row {
   Takes takes;
 };
 
-// 16-bit nodes run the binder's own kernel where it takes them. The op table's loops take all; what is left is computed
-// in float32.
+// 16-bit nodes run the binder's own kernel where it takes them. The op table's loops take all; what is left
+// is computed in float32.
 Kernel bind_row(const Row& row, const Binding& b) {
   DType type = kernel_type(b.graph, b.node);
   bool own = !is_half_type(type) || row.binder == bind_plain || row.takes == Takes::halves ||

@@ -41,8 +41,9 @@ Kernel leaky_relu_kernel(const Binding& b, void* const* x, void* const* sign) {
 Kernel bind_relu(const Binding& b) {
   return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
           threads = b.threads, type = b.type()](const StepScalars&) {
-    for_each_part(threads, n, elements_per_part,
-                  [&](int64_t i, int64_t end) { k->relu(type, read_at(x, type, i), write_at(y, type, i), end - i); });
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      k->relu(type, read_at(x, type, i), write_at(y, type, i), end - i);
+    });
   };
 }
 
@@ -55,19 +56,16 @@ Kernel bind_relu_backward(const Binding& b) {
   };
 }
 
-Kernel bind_leaky_relu(const Binding& b) {
-  return leaky_relu_kernel(b, b.input(0), b.input(0));
-}
+Kernel bind_leaky_relu(const Binding& b) { return leaky_relu_kernel(b, b.input(0), b.input(0)); }
 
-Kernel bind_leaky_relu_backward(const Binding& b) {
-  return leaky_relu_kernel(b, b.input(0), b.input(1));
-}
+Kernel bind_leaky_relu_backward(const Binding& b) { return leaky_relu_kernel(b, b.input(0), b.input(1)); }
 
 Kernel bind_add(const Binding& b) {
   return [x = b.input(0), z = b.input(1), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
           threads = b.threads, type = b.type()](const StepScalars&) {
-    for_each_part(threads, n, elements_per_part,
-                  [&](int64_t i, int64_t end) { k->add(type, read_at(x, type, i), read_at(z, type, i), write_at(y, type, i), end - i); });
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      k->add(type, read_at(x, type, i), read_at(z, type, i), write_at(y, type, i), end - i);
+    });
   };
 }
 
@@ -81,8 +79,8 @@ Kernel bind_dropout(const Binding& b) {
     auto key0 = static_cast<uint32_t>(s.seed);
     auto key1 = static_cast<uint32_t>(s.seed >> 32) ^ (static_cast<uint32_t>(Purpose::dropout) << 24);
     for_each_index(threads, rows, [&](int64_t row) {
-      k->dropout(type, read_at(x, type, row * n), write_at(y, type, row * n), s.first_sample + row, 1, n, key0, key1,
-                 static_cast<uint32_t>(s.step), layer, rate);
+      k->dropout(type, read_at(x, type, row * n), write_at(y, type, row * n), s.first_sample + row, 1, n,
+                 key0, key1, static_cast<uint32_t>(s.step), layer, rate);
     });
   };
 }
@@ -127,11 +125,12 @@ Kernel bind_max_pool_backward(const Binding& b) {
 Kernel bind_cast(const Binding& b) {
   DType from = kernel_type(b.graph, b.node);
   DType to = b.graph.value(b.node.outputs[0]).type.dtype;
-  if (from != DType::float32 && to != DType::float32) return bind_plain(b);  // from one 16-bit type to the other
+  if (from != DType::float32 && to != DType::float32)
+    return bind_plain(b);  // from one 16-bit type to the other
   bool widens = to == DType::float32;
   ElementType type = element_type(widens ? from : to);
-  return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels, threads = b.threads, type,
-          widens](const StepScalars&) {
+  return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
+          threads = b.threads, type, widens](const StepScalars&) {
     for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
       if (widens) {
         k->widen(type, read_at(x, type, i), write(y) + i, end - i);

@@ -1,6 +1,7 @@
-// Matrix products by oneDNN's inner product. float32 weights are taken as they lie in the arena: measured, packing
-// costs more than it gains where they change at every step. bfloat16 weights are packed for the processor's matrix
-// units where there are enough rows to pay for it: measured 3 to 10 times as fast at 1536 rows.
+// Matrix products by oneDNN's inner product. float32 weights are taken as they lie in the arena: measured,
+// packing costs more than it gains where they change at every step. bfloat16 weights are packed for the
+// processor's matrix units where there are enough rows to pay for it: measured 3 to 10 times as fast at 1536
+// rows.
 #include "backend/cpu/packing.h"
 
 namespace trireme::cpu {

@@ -76,7 +76,8 @@ Kernel bind_embedding_backward(const Binding& b) {
       std::memset(to, 0, bytes);
       auto token = static_cast<size_t>(v);
       for (size_t i = occurrences->begin[token]; i < occurrences->begin[token + 1]; ++i) {
-        k->add(ElementType::float32, to, read(dy) + static_cast<int64_t>(occurrences->places[i]) * channels, to, channels);
+        k->add(ElementType::float32, to, read(dy) + static_cast<int64_t>(occurrences->places[i]) * channels,
+               to, channels);
       }
     });
     for_each_index(threads, extent, [&](int64_t p) {

@@ -1,6 +1,6 @@
-// 16-bit nodes computed in float32: inputs are widened into scratch memory, the op's float32 kernel runs there, and its
-// results are rounded back. For ops whose kernels take no 16-bit values, and for float16 where oneDNN has none: as good
-// as the float32 kernel in its sums, slower by the two conversions.
+// 16-bit nodes computed in float32: inputs are widened into scratch memory, the op's float32 kernel runs
+// there, and its results are rounded back. For ops whose kernels take no 16-bit values, and for float16 where
+// oneDNN has none: as good as the float32 kernel in its sums, slower by the two conversions.
 #include <algorithm>
 #include <vector>
 
@@ -11,7 +11,8 @@ namespace {
 
 constexpr size_t alignment = 64;
 
-// A value of the node. Those of 16 bits lie in the scratch memory at `offset`, the others where they always do.
+// A value of the node. Those of 16 bits lie in the scratch memory at `offset`, the others where they always
+// do.
 struct Place {
   void* const* slot = nullptr;  // in the program's address table
   bool converts = false;
@@ -32,8 +33,8 @@ struct WideNode {
   ValueId add(const Binding& b, ValueId id, size_t& bytes) {
     if (id == no_id) return no_id;
     const Value& value = b.graph.value(id);
-    Place place{&b.addresses[static_cast<size_t>(id)], is_half_type(value.type.dtype), element_type(value.type.dtype),
-                value.type.shape.elements(), bytes};
+    Place place{&b.addresses[static_cast<size_t>(id)], is_half_type(value.type.dtype),
+                element_type(value.type.dtype), value.type.shape.elements(), bytes};
     TensorType type{wide(value.type.dtype), value.type.shape};
     if (place.converts) bytes += (type.bytes() + alignment - 1) / alignment * alignment;
     places.push_back(place);

@@ -1,6 +1,7 @@
-// Our own CPU kernels, float32 where no ElementType is given. Every .cpp beside this file is compiled once per instruction set (namespaces
-// avx512, avx2, plain; see backend.cmake); `best_kernels` picks the set at run time. A kernel is serial: it works
-// on the part of the data that it is given, and the binder shares parts out among threads. Nothing here allocates.
+// Our own CPU kernels, float32 where no ElementType is given. Every .cpp beside this file is compiled once
+// per instruction set (namespaces avx512, avx2, plain; see backend.cmake); `best_kernels` picks the set at
+// run time. A kernel is serial: it works on the part of the data that it is given, and the binder shares
+// parts out among threads. Nothing here allocates.
 #pragma once
 
 #include <cstddef>
@@ -48,30 +49,36 @@ struct KernelSet {
   void (*narrow)(ElementType type, const float* x, void* y, int64_t count);
   void (*max_pool)(const MaxPoolTask&);
   void (*max_pool_backward)(const MaxPoolBackwardTask&);
-  // Batch norm over rows of `channels`; x, y, dy and dx are of `type`: sum[c] = sum of x - shift[c], square[c] = sum of (x - shift[c])^2.
-  void (*norm_sums)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square);
+  // Batch norm over rows of `channels`; x, y, dy and dx are of `type`: sum[c] = sum of x - shift[c],
+  // square[c] = sum of (x - shift[c])^2.
+  void (*norm_sums)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift,
+                    float* sum, float* square);
   // y = x * scale[c] + offset[c], with relu if asked.
-  void (*norm_apply)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale, const float* offset,
-                     bool relu, void* y);
+  void (*norm_apply)(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale,
+                     const float* offset, bool relu, void* y);
   // Sums over rows of dz and dz * (x - mean), where dz = dy, or dy masked by x * scale + offset > 0.
-  void (*norm_backward_sums)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
-                             const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x);
+  void (*norm_backward_sums)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels,
+                             const float* mean, const float* scale, const float* offset, bool relu,
+                             float* sum_dz, float* sum_dz_x);
   // dx = dz * a[c] + (x - mean[c]) * b[c] + d[c]
-  void (*norm_backward_apply)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
-                              const float* scale, const float* offset, bool relu, const float* a, const float* b,
-                              const float* d, void* dx);
-  // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as there.
-  void (*dropout)(ElementType type, const void* x, void* y, int64_t first_sample, int64_t rows, int64_t elements, uint32_t key0,
-                  uint32_t key1, uint32_t step, uint32_t layer, float rate);
+  void (*norm_backward_apply)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels,
+                              const float* mean, const float* scale, const float* offset, bool relu,
+                              const float* a, const float* b, const float* d, void* dx);
+  // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as
+  // there.
+  void (*dropout)(ElementType type, const void* x, void* y, int64_t first_sample, int64_t rows,
+                  int64_t elements, uint32_t key0, uint32_t key1, uint32_t step, uint32_t layer, float rate);
   // GELU by erf or by tanh (ops/gelu.cpp) of `count` elements of `type`.
   void (*gelu)(ElementType type, const void* x, void* y, int64_t count, bool by_tanh);
-  void (*gelu_backward)(ElementType type, const void* dy, const void* x, void* dx, int64_t count, bool by_tanh);
+  void (*gelu_backward)(ElementType type, const void* dy, const void* x, void* dx, int64_t count,
+                        bool by_tanh);
   // Layer norm of rows of `channels`; mean and inv_std of each row.
   void (*layer_norm)(const float* x, int64_t rows, int64_t channels, const float* gamma, const float* beta,
                      float epsilon, float* y, float* mean, float* inv_std);
   // dgamma and dbeta are sums over these rows alone.
-  void (*layer_norm_backward)(const float* dy, const float* x, int64_t rows, int64_t channels, const float* gamma,
-                              const float* mean, const float* inv_std, float* dx, float* dgamma, float* dbeta);
+  void (*layer_norm_backward)(const float* dy, const float* x, int64_t rows, int64_t channels,
+                              const float* gamma, const float* mean, const float* inv_std, float* dx,
+                              float* dgamma, float* dbeta);
   // p = softmax(z) of rows of `classes`.
   void (*softmax)(const float* z, int64_t rows, int64_t classes, float* p, SoftmaxRow* results);
   // y = x * scale + shift
@@ -92,7 +99,8 @@ struct KernelSet {
 
 // The kernels of the widest instruction set that this processor has.
 const KernelSet& best_kernels();
-// A set by name ("avx512", "avx2", "plain"); null when unknown or when the processor cannot run it. For tests.
+// A set by name ("avx512", "avx2", "plain"); null when unknown or when the processor cannot run it. For
+// tests.
 const KernelSet* find_kernels(const char* name);
 
 }  // namespace trireme::cpu

@@ -1,11 +1,13 @@
-// Max pooling of one channels-last image. The first maximum of a window wins; positions outside of the image never do.
+// Max pooling of one channels-last image. The first maximum of a window wins; positions outside of the image
+// never do.
 #include "backend/cpu/kernels/half.h"
 #include "backend/cpu/kernels/set.h"
 
 namespace TRIREME_KERNEL_SPACE {
 namespace {
 
-// The part of an output's window that lies inside the image, and the first row and column of the whole window.
+// The part of an output's window that lies inside the image, and the first row and column of the whole
+// window.
 struct Window {
   int64_t top, left, y0, y1, x0, x1;
 };
@@ -122,7 +124,8 @@ void max_pool(const MaxPoolTask& t) {
 }
 
 void max_pool_backward(const MaxPoolBackwardTask& t) {
-  with_type(t.type, t.dy, [&](auto* gradient) { max_pool_backward_of(t, gradient, same_type(gradient, t.dx)); });
+  with_type(t.type, t.dy,
+            [&](auto* gradient) { max_pool_backward_of(t, gradient, same_type(gradient, t.dx)); });
 }
 
 }  // namespace TRIREME_KERNEL_SPACE

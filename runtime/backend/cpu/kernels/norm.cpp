@@ -1,5 +1,5 @@
-// Batch norm over rows of channels (channels-last): one pass per sum, one per result. Rows are walked whole, in
-// groups of up to four vectors of channels, so that every pass streams through memory once per group.
+// Batch norm over rows of channels (channels-last): one pass per sum, one per result. Rows are walked whole,
+// in groups of up to four vectors of channels, so that every pass streams through memory once per group.
 #include "backend/cpu/kernels/half.h"
 #include "backend/cpu/kernels/set.h"
 
@@ -18,7 +18,8 @@ inline void for_channels(int64_t channels, Body body) {
 inline Vec masked(Vec dy, Vec x, Vec scale, Vec offset) { return x * scale + offset > Vec{} ? dy : Vec{}; }
 
 template <class T>
-inline void norm_sums_of(const T* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
+inline void norm_sums_of(const T* x, int64_t rows, int64_t channels, const float* shift, float* sum,
+                         float* square) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec s0{}, s1{}, q0{}, q1{};
     Vec middle = load_partial(shift + c, n);
@@ -43,8 +44,8 @@ inline void norm_sums_of(const T* x, int64_t rows, int64_t channels, const float
 }
 
 template <class T>
-inline void norm_apply_of(const T* x, int64_t rows, int64_t channels, const float* scale, const float* offset, bool relu,
-                T* y) {
+inline void norm_apply_of(const T* x, int64_t rows, int64_t channels, const float* scale, const float* offset,
+                          bool relu, T* y) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec a = load_partial(scale + c, n);
     Vec b = load_partial(offset + c, n);
@@ -57,7 +58,8 @@ inline void norm_apply_of(const T* x, int64_t rows, int64_t channels, const floa
 
 template <class T>
 inline void norm_backward_sums_of(const T* dy, const T* x, int64_t rows, int64_t channels, const float* mean,
-                        const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x) {
+                                  const float* scale, const float* offset, bool relu, float* sum_dz,
+                                  float* sum_dz_x) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec m = load_partial(mean + c, n);
     Vec a = load_partial(scale + c, n);
@@ -78,8 +80,8 @@ inline void norm_backward_sums_of(const T* dy, const T* x, int64_t rows, int64_t
 
 template <class T>
 inline void norm_backward_apply_of(const T* dy, const T* x, int64_t rows, int64_t channels, const float* mean,
-                         const float* scale, const float* offset, bool relu, const float* a, const float* b,
-                         const float* d, T* dx) {
+                                   const float* scale, const float* offset, bool relu, const float* a,
+                                   const float* b, const float* d, T* dx) {
   for_channels(channels, [=](int64_t c, int n) {
     Vec m = load_partial(mean + c, n);
     Vec forward_scale = load_partial(scale + c, n);
@@ -98,31 +100,31 @@ inline void norm_backward_apply_of(const T* dy, const T* x, int64_t rows, int64_
 
 }  // namespace
 
-void norm_sums(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
-  with_type(type, x, [=](auto* in) {
-    norm_sums_of(in, rows, channels, shift, sum, square);
-  });
+void norm_sums(ElementType type, const void* x, int64_t rows, int64_t channels, const float* shift,
+               float* sum, float* square) {
+  with_type(type, x, [=](auto* in) { norm_sums_of(in, rows, channels, shift, sum, square); });
 }
 
-void norm_apply(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale, const float* offset, bool relu,
-                void* y) {
-  with_type(type, x, [=](auto* in) {
-    norm_apply_of(in, rows, channels, scale, offset, relu, same_type(in, y));
-  });
+void norm_apply(ElementType type, const void* x, int64_t rows, int64_t channels, const float* scale,
+                const float* offset, bool relu, void* y) {
+  with_type(type, x,
+            [=](auto* in) { norm_apply_of(in, rows, channels, scale, offset, relu, same_type(in, y)); });
 }
 
-void norm_backward_sums(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
-                        const float* scale, const float* offset, bool relu, float* sum_dz, float* sum_dz_x) {
+void norm_backward_sums(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels,
+                        const float* mean, const float* scale, const float* offset, bool relu, float* sum_dz,
+                        float* sum_dz_x) {
   with_type(type, dy, [=](auto* in) {
     norm_backward_sums_of(in, same_type(in, x), rows, channels, mean, scale, offset, relu, sum_dz, sum_dz_x);
   });
 }
 
-void norm_backward_apply(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels, const float* mean,
-                         const float* scale, const float* offset, bool relu, const float* a, const float* b,
-                         const float* d, void* dx) {
+void norm_backward_apply(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels,
+                         const float* mean, const float* scale, const float* offset, bool relu,
+                         const float* a, const float* b, const float* d, void* dx) {
   with_type(type, dy, [=](auto* in) {
-    norm_backward_apply_of(in, same_type(in, x), rows, channels, mean, scale, offset, relu, a, b, d, same_type(in, dx));
+    norm_backward_apply_of(in, same_type(in, x), rows, channels, mean, scale, offset, relu, a, b, d,
+                           same_type(in, dx));
   });
 }
 

@@ -19,12 +19,13 @@ void norm_backward_sums(ElementType, const void*, const void*, int64_t, int64_t,
                         const float*, bool, float*, float*);
 void norm_backward_apply(ElementType, const void*, const void*, int64_t, int64_t, const float*, const float*,
                          const float*, bool, const float*, const float*, const float*, void*);
-void dropout(ElementType, const void*, void*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t, uint32_t, float);
+void dropout(ElementType, const void*, void*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t,
+             uint32_t, float);
 void gelu(ElementType, const void*, void*, int64_t, bool);
 void gelu_backward(ElementType, const void*, const void*, void*, int64_t, bool);
 void layer_norm(const float*, int64_t, int64_t, const float*, const float*, float, float*, float*, float*);
-void layer_norm_backward(const float*, const float*, int64_t, int64_t, const float*, const float*, const float*,
-                         float*, float*, float*);
+void layer_norm_backward(const float*, const float*, int64_t, int64_t, const float*, const float*,
+                         const float*, float*, float*, float*);
 void softmax(const float*, int64_t, int64_t, float*, SoftmaxRow*);
 void scale_and_shift(const float*, int64_t, float, float, float*);
 void attention(const AttentionTask&);
