@@ -93,7 +93,10 @@ std::string continue_text(const Config& config, const PromptOptions& options) {
   Tokenizer tokenizer(path);
   std::vector<int32_t> tokens = encode_prompt(tokenizer, options.prompt, path);
   auto alone = make_self_communicator();
-  Network network(config, sample, options.run_directory, *alone);
+  // One window is little work: where cores are shared, threads wait for each other longer than they save.
+  Config narrow = config;
+  if (narrow.train.threads == 0) narrow.train.threads = 1;
+  Network network(narrow, sample, options.run_directory, *alone);
   if (options.warn) {
     for (const std::string& warning : network.warnings()) options.warn(warning);
   }
