@@ -4,7 +4,7 @@
 The peer of perf/language. It reads the config.toml that trireme-train left in a run directory, so that net, steps,
 batch, sequence length, rate, schedule, clipping and weight decay are ours to the digit; the text is split and cut into windows as
 our data set is (characters in code-point order, the last part for validation; windows of sequence_length, a new
-offset and order each epoch). Starting values come from the same distributions by another generator.
+offset and order each epoch; our cut between training and validation falls at the nearest line's start). Starting values come from the same distributions by another generator.
 """
 import argparse
 import json
@@ -72,6 +72,10 @@ class Lstm(nn.Module):
         self.tokens = nn.Embedding(vocabulary, embedding)
         self.recurrence = nn.LSTM(embedding, units, depth, batch_first=True, dropout=model["dropout"])
         self.dropout, self.head = nn.Dropout(model["dropout"]), nn.Linear(units, vocabulary)
+        for name, parameter in self.recurrence.named_parameters():
+            if name.startswith("bias_hh"):  # we have one bias a layer, as the papers do
+                nn.init.zeros_(parameter)
+                parameter.requires_grad_(False)
 
     def forward(self, tokens):
         return self.head(self.dropout(self.recurrence(self.tokens(tokens))[0]))
@@ -105,8 +109,9 @@ def rate_at(step, steps, base, schedule):
 
 
 def optimizer_of(model, config):
-    decays = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    learned = [p for p in model.parameters() if p.requires_grad]
+    decays = [p for p in learned if p.dim() > 1]
+    others = [p for p in learned if p.dim() <= 1]
     groups = [{"params": decays, "weight_decay": config["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[config["kind"]]
     return kind(groups, lr=config["learning_rate"], betas=(config["beta1"], config["beta2"]), eps=config["epsilon"],
@@ -125,6 +130,13 @@ def main():
     options = parser.parse_args()
     with open(options.config, "rb") as stream:
         config = tomllib.load(stream)
+    mirrored = {"train.label_smoothing": 0.0, "train.micro_batches": 1, "optimizer.ema_decay": 0.0}
+    for key, value in mirrored.items():
+        table, name = key.split(".")
+        if config[table].get(name, value) != value:
+            raise SystemExit(f"language.py does not mirror {key} = {config[table][name]}")
+    if config["schedule"]["kind"] not in ("constant", "cosine"):
+        raise SystemExit(f"language.py does not mirror schedule.kind = {config['schedule']['kind']}")
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
 
@@ -165,7 +177,7 @@ def main():
                                                     reduction="sum"))
     print(json.dumps({"validation_loss": total / x.numel(), "train_loss": float(loss.detach()), "train_seconds": seconds,
                       "samples_per_second": options.steps * batch / seconds,
-                      "parameters": sum(p.numel() for p in model.parameters())}), flush=True)
+                      "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}), flush=True)
 
 
 if __name__ == "__main__":

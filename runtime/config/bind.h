@@ -1,4 +1,4 @@
-// From TOML values to the structs, by the declarations in keys.cpp.
+// From TOML values to the structs, by the declarations in keys.h.
 #pragma once
 
 #include <string>

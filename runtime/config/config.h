@@ -1,5 +1,5 @@
 // The typed form of a run's TOML file: one plain struct a table, one member a key, the member initialiser its
-// default. What a key may hold and what it means to a user is declared once, in keys.cpp; types, ranges,
+// default. What a key may hold and what it means to a user is declared once, in keys_SUBJECT.cpp; types, ranges,
 // parsing, dumping and the reference all come from that declaration.
 #pragma once
 

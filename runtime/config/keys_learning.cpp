@@ -116,9 +116,9 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
            {.doc = "Nesterov's look-ahead form; needs momentum above 0.", .kinds = {"sgd"}}},
           {"weight_decay",
            &c.weight_decay,
-           {.doc = "Pull of the weights towards zero: added to the gradient (sgd) or applied beside it "
-                   "(adamw). Biases and "
-                   "normalisation's parameters are left alone.",
+           {.doc =
+                "Pull of the weights towards zero: added to the gradient (sgd, adam, rmsprop, adagrad, lars) "
+                "or applied beside it (adamw, lamb). Biases and normalisation's parameters are left alone.",
             .at_least = 0}},
           {"beta1",
            &c.beta1,

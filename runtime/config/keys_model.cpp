@@ -49,7 +49,7 @@ KeyTable model_table(ModelConfig& c) {
            &c.dropout,
            {.doc = "Probability with which a unit is dropped in training: before linear layers, between "
                    "recurrent ones, "
-                   "and in a gpt behind the embedding and each branch.",
+                   "and in a gpt behind the embedding and each branch, and of attention's probabilities.",
             .kinds = {"mlp", "lenet", "cnn", "rnn", "lstm", "gpt"},
             .at_least = 0,
             .below = 1}},

@@ -75,9 +75,11 @@ void add_loss(NetWriter& net, ValueId output, ValueId targets, const SampleShape
   graph.value(output).name = regression ? "prediction" : "logits";
   net.end_layers();
   net.at("loss");
-  ValueId loss = regression ? net.apply("mean_squared_error", {output, targets})
-                            : net.apply("softmax_cross_entropy", {output, targets},
-                                        {{"label_smoothing", label_smoothing}});
+  // What is measured is the plain loss, whose exponential is the perplexity.
+  double smoothing = net.mode() == GraphMode::training ? label_smoothing : 0.0;
+  ValueId loss =
+      regression ? net.apply("mean_squared_error", {output, targets})
+                 : net.apply("softmax_cross_entropy", {output, targets}, {{"label_smoothing", smoothing}});
   graph.value(loss).name = "loss";
   graph.results = {loss};
   if (net.mode() == GraphMode::training) return;

@@ -62,6 +62,8 @@ class StepLoop {
     end.startup_seconds = startup_seconds_;
     end.samples_per_second = meter_.samples_per_second();
     end.data_stall_fraction = meter_.stall_fraction();
+    // The rank that waits longest holds up all.
+    session_.communicator.all_reduce(&end.data_stall_fraction, 1, DType::float64, ReduceOp::max);
     return end;
   }
 
@@ -135,10 +137,10 @@ class StepLoop {
     Clock::time_point start = Clock::now();
     std::string failure;
     if (session_.communicator.rank() == 0) failure = try_save();
-    if (must) agree_on_failure(failure);
-    saved_step_ = position_.step;
+    bool written = agree_on_failure(failure, must);
+    saved_step_ = position_.step;  // also where it failed: it is not tried again at every step
     saved_validation_ = validation_step();
-    rollbacks_ = 0;
+    if (written) rollbacks_ = 0;
     meter_.add_checkpoint(seconds_between(start, Clock::now()));
     return true;
   }
@@ -194,11 +196,12 @@ class StepLoop {
     return "";
   }
 
-  // Collective: all ranks throw when rank 0 could not save.
-  void agree_on_failure(const std::string& failure) {
+  // Collective: whether rank 0 could save. All ranks throw when it could not but `must`.
+  bool agree_on_failure(const std::string& failure, bool must) {
     int64_t failed = failure.empty() ? 0 : 1;
     session_.communicator.broadcast(&failed, sizeof failed, 0);
-    if (failed == 0) return;
+    if (failed == 0) return true;
+    if (!must) return false;
     throw IoError(
         "the checkpoint of step {}, where the run ends, could not be written{}{}: make room below {} and "
         "start again",

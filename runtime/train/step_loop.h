@@ -12,8 +12,9 @@ namespace trireme {
 struct LoopEnd {
   bool stopped = false;  // by request; the state is saved
   double startup_seconds = 0;
-  double samples_per_second = 0;   // of this start's steps, without validation and checkpoints
-  double data_stall_fraction = 0;  // of these steps' time: waiting for the loader
+  double samples_per_second = 0;  // of this start's steps, without validation and checkpoints
+  double data_stall_fraction =
+      0;  // of these steps' time: waiting for the loader, on the rank that waited most
 };
 
 // Between steps the loop asks, in this order: is a validation due here and not yet done, is a checkpoint due

@@ -116,6 +116,10 @@ class Run {
     if (checkpoint) {
       log.info("resuming from {} at step {} (epoch {}, {} steps into it)", checkpoint->directory().string(),
                position_.step, s.epoch_of(position_.step) + 1, position_.step % s.length.steps_per_epoch);
+      if (position_.learning_rate_factor != 1) {
+        log.warning("an earlier rollback still holds: the learning rate is {} times the schedule's",
+                    position_.learning_rate_factor);
+      }
     }
     return std::make_unique<MetricsWriter>(directory_.metrics(), position_.step);
   }

@@ -34,6 +34,8 @@ Checkpoint open_checkpoint(const fs::path& folder, const std::function<void(cons
 }  // namespace
 
 bool Trained::has_average() const {
+  // By the config, since a gan's discriminator may have an average where its generator has none.
+  if (config.optimizer.ema_decay == 0) return false;
   std::vector<std::string> slots = checkpoint.slots();
   return std::find(slots.begin(), slots.end(), average_slot) != slots.end();
 }

@@ -17,7 +17,7 @@ struct Trained {
   Checkpoint checkpoint;
   Config config;
   int64_t step() const { return checkpoint.run().step; }
-  // Whether the run kept a moving average of its parameters (optimizer.ema_decay).
+  // Whether the run kept a moving average of its parameters (optimizer.ema_decay; of a gan, its generator's).
   bool has_average() const;
 };
 

@@ -94,6 +94,18 @@ TEST(Classifier, EvaluationHasNoDropoutAndReadsRunningStatistics) {
   EXPECT_TRUE(has("top1_correct"));
 }
 
+// Else perplexity, its exponential, would mean something else whenever training smooths.
+TEST(Classifier, SmoothedLabelsAreForTrainingAlone) {
+  ModelConfig model;
+  for (GraphMode mode : {GraphMode::training, GraphMode::evaluation}) {
+    Graph graph = build_model(model, fashion, 4, mode, 0.1);
+    auto loss = std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                             [](const Node& n) { return n.op == "softmax_cross_entropy"; });
+    ASSERT_NE(loss, graph.nodes.end());
+    EXPECT_EQ(loss->attributes.real("label_smoothing"), mode == GraphMode::training ? 0.1 : 0.0);
+  }
+}
+
 TEST(Classifier, RefusesALastLayerThatDoesNotFitTheClasses) {
   std::string message = refusal(list({linear(32), linear(9)}));
   EXPECT_NE(message.find("10 classes"), std::string::npos) << message;
