@@ -7,33 +7,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/reduce.h"
 #include "comm/world.h"
 
 namespace trireme {
 namespace {
-
-MPI_Datatype mpi_type(DType type) {
-  switch (type) {
-    case DType::float32:
-      return MPI_FLOAT;
-    case DType::float64:
-      return MPI_DOUBLE;
-    case DType::int32:
-      return MPI_INT32_T;
-    case DType::int64:
-      return MPI_INT64_T;
-    case DType::uint8:
-      return MPI_UINT8_T;
-    case DType::uint16:
-      return MPI_UINT16_T;
-    case DType::bfloat16:
-    case DType::float16:
-      break;  // MPI has no such sums
-  }
-  return MPI_DATATYPE_NULL;
-}
-
-MPI_Op mpi_op(ReduceOp op) { return op == ReduceOp::sum ? MPI_SUM : MPI_MAX; }
 
 // body(first, count) for consecutive pieces of [0, total).
 template <class F>
@@ -46,8 +24,12 @@ void in_pieces(size_t total, size_t piece, F&& body) {
 class MpiCommunicator final : public Communicator {
  public:
   // Takes the MPI communicator over.
-  MpiCommunicator(MPI_Comm comm, size_t piece)
-      : comm_(comm), piece_(piece), exceptions_at_birth_(std::uncaught_exceptions()) {
+  MpiCommunicator(MPI_Comm comm, size_t piece,
+                  std::shared_ptr<Activity> activity = std::make_shared<Activity>())
+      : Communicator(std::move(activity)),
+        comm_(comm),
+        piece_(piece),
+        exceptions_at_birth_(std::uncaught_exceptions()) {
     check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check_mpi(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
@@ -65,83 +47,54 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return size_; }
   std::string name() const override { return "mpi"; }
 
-  void all_reduce(void* data, size_t count, DType type, ReduceOp op) override {
-    in_pieces(count, piece_, [&](size_t first, int n) {
-      check_mpi(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(data) + first * size_of(type), n,
-                              mpi_type(type), mpi_op(op), comm_),
-                "all_reduce");
-    });
+ private:
+  // Every rank gets everybody's values and sums them along the tree.
+  void do_all_reduce(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
+    size_t element = size_of(type);
+    std::vector<std::byte> all(count * element * static_cast<size_t>(size_));
+    std::vector<size_t> bounds;
+    std::vector<const void*> parts;
+    for (size_t r = 0; r <= static_cast<size_t>(size_); ++r) {
+      bounds.push_back(r * count);
+      if (r > 0) parts.push_back(all.data() + bounds[r - 1] * element);
+    }
+    do_all_gather(send, all.data(), bounds, type);
+    if (count != 0) reduce_parts(parts, receive, count, type, op);
   }
 
-  void all_gather(const void* send, size_t count, DType type, void* receive) override {
-    if (count == 0) return;
-    auto* to = static_cast<std::byte*>(receive);
-    size_t bytes = count * size_of(type);
-    bool in_place = send == to + static_cast<size_t>(rank_) * bytes;
-    if (count <= piece_) {
-      int n = static_cast<int>(count);
-      check_mpi(
-          MPI_Allgather(in_place ? MPI_IN_PLACE : send, n, mpi_type(type), to, n, mpi_type(type), comm_),
-          "all_gather");
-      return;
-    }
-    // More than an int counts: each rank's block is a broadcast, in pieces.
-    if (!in_place) std::memcpy(to + static_cast<size_t>(rank_) * bytes, send, bytes);
-    for (int root = 0; root < size_; ++root) {
-      broadcast_pieces(to + static_cast<size_t>(root) * bytes, bytes, root, "all_gather");
-    }
-  }
-
-  void reduce_scatter(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
-    if (count == 0) return;
-    const auto* from = static_cast<const std::byte*>(send);
-    size_t bytes = count * size_of(type);
-    // MPI forbids what the seam allows: receiving into one's own block of `send`.
-    if (receive == from + static_cast<size_t>(rank_) * bytes) {
-      std::vector<std::byte> aside(bytes);
-      reduce_scatter(send, aside.data(), count, type, op);
-      std::memcpy(receive, aside.data(), bytes);
-      return;
-    }
-    if (count <= piece_) {
-      check_mpi(
-          MPI_Reduce_scatter_block(from, receive, static_cast<int>(count), mpi_type(type), mpi_op(op), comm_),
-          "reduce_scatter");
-      return;
-    }
-    // More than an int counts: each rank's block is a reduction to that rank, in pieces.
-    for (int root = 0; root < size_; ++root) {
-      in_pieces(count, piece_, [&](size_t first, int n) {
-        size_t offset = first * size_of(type);
-        check_mpi(
-            MPI_Reduce(from + static_cast<size_t>(root) * bytes + offset,
-                       static_cast<std::byte*>(receive) + offset, n, mpi_type(type), mpi_op(op), root, comm_),
-            "reduce_scatter");
-      });
+  void do_all_gather(const void* send, void* receive, std::span<const size_t> bounds, DType type) override {
+    size_t bytes =
+        (bounds[static_cast<size_t>(rank_) + 1] - bounds[static_cast<size_t>(rank_)]) * size_of(type);
+    auto* own = static_cast<std::byte*>(receive) + bounds[static_cast<size_t>(rank_)] * size_of(type);
+    if (bytes != 0 && own != send) std::memcpy(own, send, bytes);
+    for (size_t root = 0; root < static_cast<size_t>(size_); ++root) {
+      broadcast_pieces(static_cast<std::byte*>(receive) + bounds[root] * size_of(type),
+                       (bounds[root + 1] - bounds[root]) * size_of(type), static_cast<int>(root),
+                       "all_gather");
     }
   }
 
-  void broadcast(void* data, size_t bytes, int root) override {
-    if (root < 0 || root >= size_) {
-      throw CommError("rank {} on {}: broadcast: there is no rank {} in a group of {}", rank_, host_name(),
-                      root, size_);
-    }
+  void do_reduce_scatter(const void* send, void* receive, std::span<const size_t> bounds, DType type,
+                         ReduceOp op) override {
+    std::vector<std::byte> all(bounds.back() * size_of(type));
+    do_all_reduce(send, all.data(), bounds.back(), type, op);
+    size_t first = bounds[static_cast<size_t>(rank_)];
+    size_t count = bounds[static_cast<size_t>(rank_) + 1] - first;
+    if (count != 0) std::memcpy(receive, all.data() + first * size_of(type), count * size_of(type));
+  }
+
+  void do_broadcast(void* data, size_t bytes, int root) override {
     broadcast_pieces(data, bytes, root, "broadcast");
   }
 
-  void barrier() override { check_mpi(MPI_Barrier(comm_), "barrier"); }
+  void do_barrier() override { check_mpi(MPI_Barrier(comm_), "barrier"); }
 
-  std::unique_ptr<Communicator> split(int color, int key) override {
-    if (color < 0) {
-      throw CommError("rank {} on {}: split: colour {} is negative; use 0 or more", rank_, host_name(),
-                      color);
-    }
+  std::unique_ptr<Communicator> do_split(int color, int key) override {
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(comm_, color, key, &part), "split");
     return std::make_unique<MpiCommunicator>(part, piece_);
   }
 
- private:
   void broadcast_pieces(void* data, size_t bytes, int root, const char* operation) {
     in_pieces(bytes, piece_, [&](size_t first, int n) {
       check_mpi(MPI_Bcast(static_cast<std::byte*>(data) + first, n, MPI_BYTE, root, comm_), operation);
@@ -171,10 +124,11 @@ void check_mpi(int code, const char* operation) {
       length > 0 ? std::string(text.data(), static_cast<size_t>(length)) : fmt::format("MPI error {}", code));
 }
 
-std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group, size_t piece) {
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group, std::shared_ptr<Activity> activity,
+                                                    size_t piece) {
   MPI_Comm own = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(group, &own), "MPI_Comm_dup");
-  return std::make_unique<MpiCommunicator>(own, std::clamp<size_t>(piece, 1, mpi_piece));
+  return std::make_unique<MpiCommunicator>(own, std::clamp<size_t>(piece, 1, mpi_piece), std::move(activity));
 }
 
 }  // namespace trireme

@@ -21,6 +21,8 @@ void check_mpi(int code, const char* operation);
 // not fatal. MPI counts in int: more than `piece` elements (or bytes, for broadcast) go in pieces of that
 // many. The order of a reduction is MPI's: fixed for a fixed number of ranks, count and placement.
 constexpr size_t mpi_piece = size_t{1} << 30;
-std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group, size_t piece = mpi_piece);
+std::unique_ptr<Communicator> make_mpi_communicator(
+    MPI_Comm group, std::shared_ptr<Activity> activity = std::make_shared<Activity>(),
+    size_t piece = mpi_piece);
 
 }  // namespace trireme

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/reduce.h"
 
 namespace trireme {
 namespace {
@@ -58,7 +59,10 @@ struct Wish {
   }
   std::string to_string() const {
     return fmt::format("{}({} x {}, {}, root {})", operation, count, name_of(type),
-                       op == ReduceOp::sum ? "sum" : "max", root);
+                       op == ReduceOp::sum   ? "sum"
+                       : op == ReduceOp::max ? "max"
+                                             : "average",
+                       root);
   }
 };
 
@@ -66,7 +70,8 @@ struct Group;
 
 struct Post {
   Wish wish;
-  void* data = nullptr;
+  const void* send = nullptr;
+  void* receive = nullptr;
   int color = 0;
   int key = 0;
   std::shared_ptr<Group> child;
@@ -121,32 +126,6 @@ struct Group {
   }
 };
 
-template <class T>
-T combine(T a, T b, ReduceOp op) {
-  return op == ReduceOp::sum ? static_cast<T>(a + b) : std::max(a, b);
-}
-
-template <class F>
-void with_type(DType type, F&& body) {
-  switch (type) {
-    case DType::float32:
-      return body(float{});
-    case DType::float64:
-      return body(double{});
-    case DType::int32:
-      return body(int32_t{});
-    case DType::int64:
-      return body(int64_t{});
-    case DType::uint8:
-      return body(uint8_t{});
-    case DType::uint16:
-      return body(uint16_t{});
-    case DType::bfloat16:
-    case DType::float16:
-      throw CommError("there are no reductions of {}; sum in float32", name_of(type));
-  }
-}
-
 class ThreadCommunicator final : public Communicator {
  public:
   ThreadCommunicator(std::shared_ptr<Group> group, size_t rank) : group_(std::move(group)), rank_(rank) {}
@@ -155,69 +134,62 @@ class ThreadCommunicator final : public Communicator {
   int size() const override { return static_cast<int>(group_->members.size()); }
   std::string name() const override { return "threads"; }
 
-  void all_reduce(void* data, size_t count, DType type, ReduceOp op) override {
-    begin({"all_reduce", count, type, op, 0}, data);
-    with_type(type, [&](auto zero) {
-      using T = decltype(zero);
-      // Rank r reduces the r-th slice of everybody's memory and writes the result to everybody: slices are
-      // disjoint, and the order within an element is rank 0, 1, 2, ... whoever does it.
-      size_t ranks = ranks_();
-      size_t first = count * rank_ / ranks;
-      size_t last = count * (rank_ + 1) / ranks;
-      for (size_t i = first; i < last; ++i) {
-        T sum = memory<T>(0)[i];
-        for (size_t r = 1; r < ranks; ++r) sum = combine(sum, memory<T>(r)[i], op);
-        for (size_t r = 0; r < ranks; ++r) memory<T>(r)[i] = sum;
+ private:
+  void do_all_reduce(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
+    begin({"all_reduce", count, type, op, 0}, send, receive);
+    // Rank r reduces the r-th slice of everybody's memory and writes the result to everybody: slices are
+    // disjoint, and the order within an element is the tree's whoever does it.
+    size_t first = count * rank_ / ranks_();
+    size_t last = count * (rank_ + 1) / ranks_();
+    size_t bytes = (last - first) * size_of(type);
+    std::byte* own = static_cast<std::byte*>(receive) + first * size_of(type);
+    if (bytes != 0) {
+      reduce_parts(parts_at(first * size_of(type)), own, last - first, type, op);
+      for (const Post& post : group_->posts) {
+        std::byte* to = static_cast<std::byte*>(post.receive) + first * size_of(type);
+        if (to != own) std::memcpy(to, own, bytes);
       }
-    });
+    }
     end("all_reduce");
   }
 
-  void all_gather(const void* send, size_t count, DType type, void* receive) override {
-    begin({"all_gather", count, type, ReduceOp::sum, 0}, const_cast<void*>(send));
-    size_t bytes = count * size_of(type);
+  void do_all_gather(const void* send, void* receive, std::span<const size_t> bounds, DType type) override {
+    begin({"all_gather", bounds.back(), type, ReduceOp::sum, 0}, send, receive);
     for (size_t r = 0; r < ranks_(); ++r) {
-      std::byte* to = static_cast<std::byte*>(receive) + r * bytes;
-      const std::byte* from = memory<std::byte>(r);
+      size_t bytes = (bounds[r + 1] - bounds[r]) * size_of(type);
+      std::byte* to = static_cast<std::byte*>(receive) + bounds[r] * size_of(type);
+      const void* from = group_->posts[r].send;
       if (bytes != 0 && to != from) std::memmove(to, from, bytes);
     }
     end("all_gather");
   }
 
-  void reduce_scatter(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
-    begin({"reduce_scatter", count, type, op, 0}, const_cast<void*>(send));
-    with_type(type, [&](auto zero) {
-      using T = decltype(zero);
-      T* to = static_cast<T*>(receive);
-      size_t offset = rank_ * count;
-      // `receive` may be this rank's own block of `send`: nobody else reads that one.
-      for (size_t i = 0; i < count; ++i) {
-        T sum = memory<T>(0)[offset + i];
-        for (size_t r = 1; r < ranks_(); ++r) sum = combine(sum, memory<T>(r)[offset + i], op);
-        to[i] = sum;
-      }
-    });
+  void do_reduce_scatter(const void* send, void* receive, std::span<const size_t> bounds, DType type,
+                         ReduceOp op) override {
+    begin({"reduce_scatter", bounds.back(), type, op, 0}, send, receive);
+    // `receive` may be this rank's own block of `send`: nobody else reads that one.
+    size_t count = bounds[rank_ + 1] - bounds[rank_];
+    if (count != 0) reduce_parts(parts_at(bounds[rank_] * size_of(type)), receive, count, type, op);
     end("reduce_scatter");
   }
 
-  void broadcast(void* data, size_t bytes, int root) override {
-    if (root < 0 || root >= size()) {
-      throw CommError("rank {} (threads): broadcast: there is no rank {} in a group of {}", rank_, root,
-                      size());
-    }
-    begin({"broadcast", bytes, DType::uint8, ReduceOp::sum, root}, data);
+  void do_broadcast(void* data, size_t bytes, int root) override {
+    begin({"broadcast", bytes, DType::uint8, ReduceOp::sum, root}, data, data);
     size_t source = static_cast<size_t>(root);
-    if (rank_ != source && bytes != 0) std::memcpy(data, memory<std::byte>(source), bytes);
+    if (rank_ != source && bytes != 0) std::memcpy(data, group_->posts[source].send, bytes);
     end("broadcast");
   }
 
-  void barrier() override { begin({"barrier", 0, DType::uint8, ReduceOp::sum, 0}, nullptr), end("barrier"); }
+  void do_barrier() override {
+    begin({"barrier", 0, DType::uint8, ReduceOp::sum, 0}, nullptr, nullptr);
+    end("barrier");
+  }
 
-  std::unique_ptr<Communicator> split(int color, int key) override {
+  std::unique_ptr<Communicator> do_split(int color, int key) override {
     Post& mine = group_->posts[rank_];
     mine.color = color;
     mine.key = key;
-    begin({"split", 0, DType::uint8, ReduceOp::sum, 0}, nullptr);
+    begin({"split", 0, DType::uint8, ReduceOp::sum, 0}, nullptr, nullptr);
     std::vector<std::tuple<int, size_t>> order;  // key, rank here
     for (size_t r = 0; r < ranks_(); ++r) {
       if (group_->posts[r].color == color) order.emplace_back(group_->posts[r].key, r);
@@ -239,16 +211,19 @@ class ThreadCommunicator final : public Communicator {
     return std::make_unique<ThreadCommunicator>(std::move(child), my_rank);
   }
 
- private:
   size_t ranks_() const { return group_->members.size(); }
-  template <class T>
-  T* memory(size_t rank) {
-    return static_cast<T*>(group_->posts[rank].data);
+  // Everybody's `send`, this many bytes into it.
+  std::span<const void* const> parts_at(size_t offset) {
+    parts_.clear();
+    for (const Post& post : group_->posts)
+      parts_.push_back(static_cast<const std::byte*>(post.send) + offset);
+    return parts_;
   }
 
-  void begin(const Wish& wish, void* data) {
+  void begin(const Wish& wish, const void* send, void* receive) {
     group_->posts[rank_].wish = wish;
-    group_->posts[rank_].data = data;
+    group_->posts[rank_].send = send;
+    group_->posts[rank_].receive = receive;
     group_->meet(rank_, wish.operation);
     for (size_t r = 0; r < ranks_(); ++r) {
       const Wish& other = group_->posts[r].wish;
@@ -262,6 +237,7 @@ class ThreadCommunicator final : public Communicator {
 
   std::shared_ptr<Group> group_;
   size_t rank_;
+  std::vector<const void*> parts_;
 };
 
 }  // namespace

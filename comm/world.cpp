@@ -9,7 +9,7 @@
 
 namespace trireme {
 
-World::World() : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
+World::World(const CommOptions&) : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
   Launch launch = launch_from_environment();
   launcher_ = launch.launcher;
   if (launcher_ == "none") {

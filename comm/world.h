@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "comm/options.h"
 
 namespace trireme {
 
@@ -38,7 +39,7 @@ std::string host_name();
 class World {
  public:
   // Throws UsageError (see launch_from_environment) or CommError.
-  World();
+  explicit World(const CommOptions& options = {});
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;

@@ -7,6 +7,7 @@
 #include "comm/world.h"
 #include "config/command_line.h"
 #include "config/config.h"
+#include "train/comm_options.h"
 #include "train/plan_report.h"
 #include "train/train.h"
 
@@ -54,7 +55,7 @@ int body(int argc, char** argv) {
   }
 
   StopSignals signals;
-  World world;
+  World world(comm_options(config.comm));
   TrainOptions options;
   options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
   options.fresh = line.has("--fresh");

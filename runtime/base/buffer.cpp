@@ -12,9 +12,7 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   void* memory = std::aligned_alloc(alignment, rounded);
   if (memory == nullptr) throw std::bad_alloc();
   std::memset(memory, 0, rounded);
-  data_.reset(static_cast<std::byte*>(memory));
+  data_ = {static_cast<std::byte*>(memory), [](std::byte* block) { std::free(block); }};
 }
-
-void Buffer::Free::operator()(std::byte* memory) const noexcept { std::free(memory); }
 
 }  // namespace trireme

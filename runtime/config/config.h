@@ -1,6 +1,6 @@
 // The typed form of a run's TOML file: one plain struct a table, one member a key, the member initialiser its
-// default. What a key may hold and what it means to a user is declared once, in keys_SUBJECT.cpp; types, ranges,
-// parsing, dumping and the reference all come from that declaration.
+// default. What a key may hold and what it means to a user is declared once, in keys_SUBJECT.cpp; types,
+// ranges, parsing, dumping and the reference all come from that declaration.
 #pragma once
 
 #include <cstdint>
@@ -163,8 +163,14 @@ struct ScheduleConfig {
 // [parallel]
 struct ParallelConfig {
   std::string mode = "allreduce";
-  int64_t virtual_ranks = 0;
+  int64_t virtual_ranks = 0;  // a power of two; 0: none
   bool operator==(const ParallelConfig&) const = default;
+};
+
+// [parallel.allreduce]
+struct AllReduceConfig {
+  bool shard_optimizer = false;  // each rank keeps the optimizer's state of, and updates, its part alone
+  bool operator==(const AllReduceConfig&) const = default;
 };
 
 // [checkpoint]
@@ -176,8 +182,14 @@ struct CheckpointConfig {
 
 // [comm]
 struct CommConfig {
-  std::string transport = "auto";
+  std::string transport = "auto";  // auto rdma tcp shared_memory
+  bool require_rdma = false;
+  std::string backend = "auto";  // auto mpi shared_memory hierarchical
+  int64_t leaders = 0;           // ranks of a node that talk to other nodes; 0: as the fabric wants
   int64_t bucket_bytes = int64_t{4} << 20;
+  std::string overlap =
+      "auto";  // auto on off: exchange in a thread of its own while the backward pass goes on
+  double timeout_seconds = 300;  // the watchdog's deadline; 0: no watchdog
   bool operator==(const CommConfig&) const = default;
 };
 
@@ -198,6 +210,7 @@ struct Config {
   OptimizerConfig discriminator_optimizer{.kind = "adam", .learning_rate = 2e-4, .beta1 = 0.5};  // gan
   ScheduleConfig schedule;
   ParallelConfig parallel;
+  AllReduceConfig allreduce;
   CheckpointConfig checkpoint;
   CommConfig comm;
   Origins origins;

@@ -16,6 +16,7 @@ KeyTable train_table(TrainConfig& c);
 KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_view doc);
 KeyTable schedule_table(ScheduleConfig& c);
 KeyTable parallel_table(ParallelConfig& c);
+KeyTable allreduce_table(AllReduceConfig& c);
 KeyTable checkpoint_table(CheckpointConfig& c);
 KeyTable comm_table(CommConfig& c);
 struct PrepareConfig;

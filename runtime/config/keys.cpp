@@ -32,11 +32,30 @@ KeyTable parallel_table(ParallelConfig& c) {
                 .choices = {"allreduce"}}},
               {"virtual_ranks",
                &c.virtual_ranks,
-               {.doc = "Train as this many ranks would, whatever their number; 0 for as many as there are.",
+               {.doc = "Cut the global batch into this many shards, a power of two, whose gradients are "
+                       "summed over a "
+                       "fixed tree: 1, 2, 4, ... as many ranks end with the same parameters, bit for bit, "
+                       "and a run may "
+                       "change its number of ranks when it is resumed. 0: one shard a rank, sums rounded "
+                       "accordingly.",
                 .at_least = 0,
-                .at_most = 0,
-                .remark = "virtual ranks are not built yet"}},
+                .at_most = 65536}},
           }};
+}
+
+KeyTable allreduce_table(AllReduceConfig& c) {
+  return {
+      "parallel.allreduce",
+      "for mode allreduce",
+      {
+          {"shard_optimizer",
+           &c.shard_optimizer,
+           {.doc =
+                "Each rank keeps the optimizer's state of its part of the parameters alone and updates only "
+                "that "
+                "(ZeRO, stage 1: Rajbhandari et al., 2020): state memory falls by the number of ranks, the "
+                "results are the same bits."}},
+      }};
 }
 
 KeyTable checkpoint_table(CheckpointConfig& c) {
@@ -59,13 +78,51 @@ KeyTable comm_table(CommConfig& c) {
   return {"comm",
           "how ranks talk to each other",
           {
-              {"transport", &c.transport, {.doc = "auto leaves the choice to MPI.", .choices = {"auto"}}},
+              {"transport",
+               &c.transport,
+               {.doc = "What MPI may use between ranks. auto: what it finds best. rdma: InfiniBand, RoCE or "
+                       "the like "
+                       "between nodes. tcp: sockets between nodes. shared_memory: one node only. What was "
+                       "really chosen "
+                       "is told at start.",
+                .choices = {"auto", "rdma", "tcp", "shared_memory"}}},
+              {"require_rdma",
+               &c.require_rdma,
+               {.doc = "Refuse to run over anything but RDMA between nodes, and say what is missing."}},
+              {"backend",
+               &c.backend,
+               {.doc = "Who shares gradients. auto: shared_memory on one node, hierarchical on several, mpi "
+                       "where there is "
+                       "one rank a node. mpi: messages throughout. shared_memory: ranks of one node add up "
+                       "each other's "
+                       "memory in place. hierarchical: shared memory inside nodes, messages between them.",
+                .choices = {"auto", "mpi", "shared_memory", "hierarchical"}}},
+              {"leaders",
+               &c.leaders,
+               {.doc = "Ranks of each node that talk to other nodes, each about a part of the gradients; 0: "
+                       "as many as "
+                       "the fabric has ports.",
+                .at_least = 0,
+                .at_most = 1024}},
               {"bucket_bytes",
                &c.bucket_bytes,
                {.doc = "Gradients travel in pieces of about this size, each as soon as it is ready, while "
                        "the rest is "
                        "still being computed.",
                 .at_least = 1024}},
+              {"overlap",
+               &c.overlap,
+               {.doc = "Exchange gradients in a thread of its own while the rest is still being computed. "
+                       "auto: where a "
+                       "rank has a core to spare for it.",
+                .choices = {"auto", "on", "off"}}},
+              {"timeout_seconds",
+               &c.timeout_seconds,
+               {.doc = "When a rank has waited this long for others, or nobody has heard of a rank this "
+                       "long, the job "
+                       "ends and says who is missing where; 0 for no such watch.",
+                .at_least = 0,
+                .at_most = 1e6}},
           }};
 }
 
@@ -81,6 +138,7 @@ std::vector<KeyTable> tables_of(Config& c) {
                       "the same for the discriminator of a gan, whose generator [optimizer] moves"),
       schedule_table(c.schedule),
       parallel_table(c.parallel),
+      allreduce_table(c.allreduce),
       checkpoint_table(c.checkpoint),
       comm_table(c.comm)};
   for (KeyTable& table : tables) {

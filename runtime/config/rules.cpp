@@ -86,6 +86,28 @@ void check_schedule(const Config& config) {
   }
 }
 
+void check_parallel(const Config& config) {
+  int64_t shards = config.parallel.virtual_ranks;
+  if (shards > 0 && (shards & (shards - 1)) != 0) {
+    throw ConfigError("{}: parallel.virtual_ranks = {}: give a power of two (2, 4, 8, ...), or 0 for none",
+                      config.where("parallel.virtual_ranks"), shards);
+  }
+  if (shards > 0 && config.train.micro_batches > 1) {
+    throw ConfigError(
+        "{}: parallel.virtual_ranks already cuts the batch into shards that are computed one by one: leave "
+        "train.micro_batches at 1, and raise virtual_ranks for smaller pieces",
+        config.where("parallel.virtual_ranks"));
+  }
+}
+
+void check_comm(const Config& config) {
+  if (config.comm.require_rdma && config.comm.transport != "auto" && config.comm.transport != "rdma") {
+    throw ConfigError(
+        "{}: comm.require_rdma cannot be kept with comm.transport = \"{}\": choose \"rdma\" or \"auto\"",
+        config.where("comm.require_rdma"), config.comm.transport);
+  }
+}
+
 void check_file(const Config& config, std::string_view key, const std::string& path) {
   if (path.empty()) return;
   std::error_code error;
@@ -111,6 +133,8 @@ void check_rules(const Config& config) {
   check_optimizer(config, config.optimizer, "optimizer");
   check_optimizer(config, config.discriminator_optimizer, "optimizer.discriminator");
   check_schedule(config);
+  check_parallel(config);
+  check_comm(config);
 }
 
 void require_training_keys(const Config& config) {

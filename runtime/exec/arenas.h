@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/dtype.h"
+#include "comm/communicator.h"
 #include "graph/arena_layout.h"
 
 namespace trireme {
@@ -17,6 +18,14 @@ struct Arenas {
         parameters(layout.parameter_elements * size_of(type)),
         gradients(layout.gradient_elements * size_of(type)),
         state(layout.state_elements * size_of(type)) {}
+
+  // Of float32, in memory that `group` shares fastest. Collective.
+  Arenas(ArenaLayout arena_layout, Communicator& group)
+      : layout(std::move(arena_layout)),
+        type(DType::float32),
+        parameters(group.allocate(layout.parameter_elements * sizeof(float))),
+        gradients(group.allocate(layout.gradient_elements * sizeof(float))),
+        state(layout.state_elements * sizeof(float)) {}
 
   ArenaLayout layout;
   DType type;

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
+#include "base/buffer.h"
 #include "comm/communicator.h"
 
 namespace trireme::test {
@@ -30,74 +32,176 @@ T rough(int rank, size_t i) {
                         (word % 3 == 0 ? 1e-4 : 1.0));
 }
 
+// The tree of comm/reduce.h over [first, last), said once more.
+template <class T, class Value>
+T tree_sum(int first, int last, const Value& value) {
+  if (last - first == 1) return value(first);
+  int half = 1;
+  while (half * 2 < last - first) half *= 2;
+  using W = Wide<T>;
+  T left = tree_sum<T>(first, first + half, value);
+  T right = tree_sum<T>(first + half, last, value);
+  return static_cast<T>(static_cast<W>(left) + static_cast<W>(right));
+}
+
 template <class T>
 T reduced(int ranks, size_t i, ReduceOp op) {
-  T value = contribution<T>(0, i);
-  for (int r = 1; r < ranks; ++r) {
-    T other = contribution<T>(r, i);
-    value = op == ReduceOp::sum ? static_cast<T>(value + other) : std::max(value, other);
+  if (op == ReduceOp::max) {
+    T value = contribution<T>(0, i);
+    for (int r = 1; r < ranks; ++r) value = std::max(value, contribution<T>(r, i));
+    return value;
   }
-  return value;
+  T sum = tree_sum<T>(0, ranks, [i](int r) { return contribution<T>(r, i); });
+  using W = Wide<T>;
+  return op == ReduceOp::sum ? sum : static_cast<T>(static_cast<W>(sum) / static_cast<W>(ranks));
+}
+
+// Uneven blocks, every third of them empty; about `count` elements in all.
+inline std::vector<size_t> uneven_bounds(int ranks, size_t count) {
+  std::vector<size_t> bounds{0};
+  for (int r = 0; r < ranks; ++r) {
+    size_t size = r % 3 == 1 ? 0 : count / static_cast<size_t>(ranks) + static_cast<size_t>(r * 5 % 7);
+    bounds.push_back(bounds.back() + size);
+  }
+  return bounds;
+}
+
+// Memory of the group's own (`shared`), or any other.
+template <class T>
+Buffer memory_for(Communicator& group, size_t count, bool shared) {
+  size_t bytes = (count + 1) * sizeof(T);
+  return shared ? group.allocate(bytes) : Buffer(bytes);
+}
+
+template <class T>
+void expect_values(const Buffer& buffer, size_t count, const std::function<T(size_t)>& expected, T guard,
+                   const char* what) {
+  const T* values = buffer.as<T>();
+  for (size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(values[i], expected(i)) << what << ", element " << i;
+  }
+  ASSERT_EQ(values[count], guard) << what << ": wrote past the end";
+}
+
+template <class T>
+void check_reductions(Communicator& group, size_t count, bool shared, ReduceOp op) {
+  const int ranks = group.size();
+  const int me = group.rank();
+  const T guard = static_cast<T>(111);  // one element past every output must stay
+  auto fresh = [&](size_t size) {
+    Buffer buffer = memory_for<T>(group, size, shared);
+    for (size_t i = 0; i < size; ++i) buffer.as<T>()[i] = contribution<T>(me, i);
+    buffer.as<T>()[size] = guard;
+    return buffer;
+  };
+  std::function<T(size_t)> own = [me](size_t i) { return contribution<T>(me, i); };
+  std::function<T(size_t)> sum = [ranks, op](size_t i) { return reduced<T>(ranks, i, op); };
+
+  Buffer data = fresh(count);
+  group.all_reduce(data.data(), count, dtype_of<T>(), op);
+  expect_values(data, count, sum, guard, "all_reduce in place");
+  Buffer send = fresh(count), receive = fresh(count);
+  group.all_reduce(send.data(), receive.data(), count, dtype_of<T>(), op);
+  expect_values(receive, count, sum, guard, "all_reduce");
+  expect_values(send, count, own, guard, "what all_reduce was given");
+
+  for (const std::vector<size_t>& bounds :
+       {uneven_bounds(ranks, count), uneven_bounds(ranks, 0), std::vector<size_t>(size_t(ranks) + 1, 0)}) {
+    size_t total = bounds.back(), first = bounds[size_t(me)], size = bounds[size_t(me) + 1] - first;
+    std::function<T(size_t)> block = [&](size_t i) { return sum(first + i); };
+    Buffer all = fresh(total), mine = fresh(size);
+    group.reduce_scatter(all.data(), mine.data(), bounds, dtype_of<T>(), op);
+    expect_values(mine, size, block, guard, "reduce_scatter");
+    expect_values(all, total, own, guard, "what reduce_scatter was given");
+    group.reduce_scatter(all.data(), all.as<T>() + first, bounds, dtype_of<T>(), op);
+    std::function<T(size_t)> mixed = [&](size_t i) {
+      return i >= first && i < first + size ? sum(i) : own(i);
+    };
+    expect_values(all, total, mixed, guard, "reduce_scatter in place");
+  }
+}
+
+template <class T>
+void check_gathers(Communicator& group, size_t count, bool shared) {
+  const int ranks = group.size();
+  const int me = group.rank();
+  const T guard = static_cast<T>(111);
+  for (const std::vector<size_t>& bounds : {uneven_bounds(ranks, count), uneven_bounds(ranks, 0)}) {
+    size_t total = bounds.back(), first = bounds[size_t(me)], size = bounds[size_t(me) + 1] - first;
+    std::function<T(size_t)> expected = [&](size_t i) {
+      int r = 0;
+      while (i >= bounds[size_t(r) + 1]) ++r;
+      return contribution<T>(r, i);
+    };
+    Buffer mine = memory_for<T>(group, size, shared), all = memory_for<T>(group, total, shared);
+    for (size_t i = 0; i < size; ++i) mine.as<T>()[i] = contribution<T>(me, first + i);
+    all.as<T>()[total] = guard;
+    group.all_gather(mine.data(), all.data(), bounds, dtype_of<T>());
+    expect_values(all, total, expected, guard, "all_gather");
+    for (size_t i = 0; i < total; ++i)
+      all.as<T>()[i] = i >= first && i < first + size ? contribution<T>(me, i) : T{};
+    group.barrier();  // nobody may still read what was sent before
+    group.all_gather(all.as<T>() + first, all.data(), bounds, dtype_of<T>());
+    expect_values(all, total, expected, guard, "all_gather in place");
+  }
+  for (int root = 0; root < ranks; ++root) {
+    Buffer words = memory_for<T>(group, count, shared);
+    for (size_t i = 0; i < count; ++i) words.as<T>()[i] = contribution<T>(me, i);
+    words.as<T>()[count] = guard;
+    group.broadcast(words.data(), count * sizeof(T), root);
+    std::function<T(size_t)> expected = [root](size_t i) { return contribution<T>(root, i); };
+    expect_values(words, count, expected, guard, "broadcast");
+  }
 }
 
 template <class T>
 void check_type(Communicator& group, size_t count) {
-  SCOPED_TRACE(
-      fmt::format("{} ranks, rank {}, {} x {}", group.size(), group.rank(), count, name_of(dtype_of<T>())));
-  const int ranks = group.size();
-  const int me = group.rank();
-  const auto n = static_cast<size_t>(ranks);
-  constexpr T guard = static_cast<T>(111);  // one element past every output must stay
-  for (ReduceOp op : {ReduceOp::sum, ReduceOp::max}) {
-    std::vector<T> data(count + 1, guard);
-    for (size_t i = 0; i < count; ++i) data[i] = contribution<T>(me, i);
-    group.all_reduce(data.data(), count, dtype_of<T>(), op);
-    std::vector<T> expected(count + 1, guard);
-    for (size_t i = 0; i < count; ++i) expected[i] = reduced<T>(ranks, i, op);
-    EXPECT_EQ(data, expected) << "all_reduce";
-
-    std::vector<T> send(n * count);
-    for (size_t i = 0; i < send.size(); ++i) send[i] = contribution<T>(me, i);
-    std::vector<T> receive(count + 1, guard);
-    group.reduce_scatter(send.data(), receive.data(), count, dtype_of<T>(), op);
-    std::vector<T> block(count + 1, guard);
-    for (size_t i = 0; i < count; ++i) block[i] = reduced<T>(ranks, static_cast<size_t>(me) * count + i, op);
-    EXPECT_EQ(receive, block) << "reduce_scatter";
-    T* own = send.data() + static_cast<size_t>(me) * count;  // into one's own block of what is sent
-    group.reduce_scatter(send.data(), own, count, dtype_of<T>(), op);
-    EXPECT_TRUE(std::equal(own, own + count, block.begin())) << "reduce_scatter in place";
+  for (bool shared : {false, true}) {
+    SCOPED_TRACE(fmt::format("{} ranks, rank {}, {} x {}, {} memory", group.size(), group.rank(), count,
+                             name_of(dtype_of<T>()), shared ? "the group's" : "plain"));
+    for (ReduceOp op : {ReduceOp::sum, ReduceOp::average, ReduceOp::max})
+      check_reductions<T>(group, count, shared, op);
+    check_gathers<T>(group, count, shared);
   }
-  std::vector<T> mine(count);
-  for (size_t i = 0; i < count; ++i) mine[i] = contribution<T>(me, i);
-  std::vector<T> all(n * count + 1, guard);
-  std::vector<T> everything(n * count + 1, guard);
-  for (size_t i = 0; i < n * count; ++i)
-    everything[i] = contribution<T>(static_cast<int>(i / count), i % count);
-  group.all_gather(mine.data(), count, dtype_of<T>(), all.data());
-  EXPECT_EQ(all, everything) << "all_gather";
-  std::fill(all.begin(), all.end() - 1, T{});
-  T* place = all.data() + static_cast<size_t>(me) * count;
-  std::copy(mine.begin(), mine.end(), place);
-  group.all_gather(place, count, dtype_of<T>(), all.data());
-  EXPECT_EQ(all, everything) << "all_gather in place";
+}
 
-  for (int root = 0; root < ranks; ++root) {
-    std::vector<T> words(count + 1, guard);
-    for (size_t i = 0; i < count; ++i) words[i] = contribution<T>(me, i);
-    group.broadcast(words.data(), count * sizeof(T), root);
-    std::vector<T> expected(count + 1, guard);
-    for (size_t i = 0; i < count; ++i) expected[i] = contribution<T>(root, i);
-    EXPECT_EQ(words, expected) << "broadcast from " << root;
+// Sums have the tree's bits, in the group's own memory and in any other, out of place and in place, in one
+// piece and in blocks.
+template <class T>
+void check_tree(Communicator& group, size_t count) {
+  ASSERT_TRUE(group.keeps_tree());
+  std::vector<T> expected(count);
+  for (size_t i = 0; i < count; ++i) {
+    expected[i] = tree_sum<T>(0, group.size(), [i](int r) { return rough<T>(r, i); });
+  }
+  for (bool shared : {false, true}) {
+    Buffer data = memory_for<T>(group, count, shared);
+    auto fill = [&] {
+      for (size_t i = 0; i < count; ++i) data.as<T>()[i] = rough<T>(group.rank(), i);
+    };
+    fill();
+    group.all_reduce(data.data(), count, dtype_of<T>());
+    ASSERT_EQ(std::memcmp(data.data(), expected.data(), count * sizeof(T)), 0) << "all_reduce, " << count;
+    fill();
+    std::vector<size_t> bounds{0};
+    for (int r = 1; r <= group.size(); ++r) bounds.push_back(count * size_t(r) / size_t(group.size()));
+    size_t first = bounds[size_t(group.rank())], size = bounds[size_t(group.rank()) + 1] - first;
+    group.reduce_scatter(data.data(), data.as<T>() + first, bounds, dtype_of<T>());
+    ASSERT_EQ(std::memcmp(data.as<T>() + first, expected.data() + first, size * sizeof(T)), 0)
+        << "reduce_scatter";
+    group.barrier();
   }
 }
 
 inline void check_collectives(Communicator& group) {
-  for (size_t count : {0u, 1u, 2u, 3u, 7u, 31u, 1001u, 65537u}) {
+  for (size_t count : {0u, 1u, 2u, 3u, 7u, 31u, 1001u, 20011u}) {
     check_type<float>(group, count);
     check_type<double>(group, count);
     check_type<int32_t>(group, count);
     check_type<int64_t>(group, count);
     check_type<uint8_t>(group, count);
+    check_type<BFloat16>(group, count);
+    check_type<Float16>(group, count);
     group.barrier();
   }
 }

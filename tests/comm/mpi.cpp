@@ -43,7 +43,7 @@ TEST(Mpi, Split) {
 // What more than INT_MAX elements go through, with pieces small enough to try.
 TEST(Mpi, Pieces) {
   for (size_t piece : {1u, 7u, 100u}) {
-    auto group = make_mpi_communicator(MPI_COMM_WORLD, piece);
+    auto group = make_mpi_communicator(MPI_COMM_WORLD, std::make_shared<Activity>(), piece);
     for (size_t count : {0u, 1u, 6u, 7u, 8u, 15u, 100u, 101u, 353u}) {
       test::check_type<float>(*group, count);
       test::check_type<int64_t>(*group, count);

@@ -30,17 +30,12 @@ TEST_P(Threads, SameBitsEveryTime) {
   });
 }
 
-TEST_P(Threads, SumsInRankOrder) {
+TEST_P(Threads, SumsAlongTheTree) {
   run_ranks(GetParam(), [](Communicator& group) {
-    constexpr size_t count = 501;
-    std::vector<float> data(count), expected(count);
-    for (size_t i = 0; i < count; ++i) {
-      data[i] = test::rough<float>(group.rank(), i);
-      expected[i] = test::rough<float>(0, i);
-      for (int r = 1; r < group.size(); ++r) expected[i] += test::rough<float>(r, i);
-    }
-    group.all_reduce(data.data(), count, DType::float32);
-    EXPECT_EQ(data, expected);
+    for (size_t count : {1u, 37u, 501u, 70001u}) test::check_tree<float>(group, count);
+    test::check_tree<double>(group, 77);
+    test::check_tree<BFloat16>(group, 1033);
+    test::check_tree<Float16>(group, 1033);
   });
 }
 

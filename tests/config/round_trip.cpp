@@ -1,5 +1,6 @@
 // dump and parse are inverse to each other, for any config that the declarations allow.
 #include <gtest/gtest.h>
+#include <bit>
 
 #include <cmath>
 #include <limits>
@@ -94,6 +95,10 @@ Config random_config(uint64_t number) {
     }
     if (optimizer->momentum == 0) optimizer->nesterov = false;
   }
+  config.parallel.virtual_ranks =
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(config.parallel.virtual_ranks)));
+  if (config.parallel.virtual_ranks > 0) config.train.micro_batches = 1;
+  if (config.comm.transport != "rdma") config.comm.require_rdma = false;
   if (number % 2 == 0) {  // they exclude each other
     config.data.validation.clear();
   } else {

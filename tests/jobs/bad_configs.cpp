@@ -87,7 +87,7 @@ const std::vector<BadConfig> bad_configs{
     {"out_of_range", "[data]\nbatch = -4\n", "", "net.toml:2:1: data.batch = -4 is out of range: at least 1"},
     {"unknown_choice", "[model]\nkind = \"transformer\"\n", "",
      "net.toml:2:1: model.kind = \"transformer\" is no choice here: mlp,"},
-    {"not_built_yet", "[parallel]\nvirtual_ranks = 8\n", "", "net.toml:2:1: parallel.virtual_ranks = 8"},
+    {"no_power_of_two", "[parallel]\nvirtual_ranks = 7\n", "", "net.toml:2:1: parallel.virtual_ranks = 7"},
     {"no_training_data", "[run]\nseed = 2\n", "", "net.toml: the key data.train is missing"},
     {"missing_training_data", "[data]\ntrain = \"none.h5\"\n", "",
      "net.toml:2:1: data.train = \"none.h5\": there is no such file"},
