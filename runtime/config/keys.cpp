@@ -114,7 +114,8 @@ KeyTable comm_table(CommConfig& c) {
                &c.overlap,
                {.doc = "Exchange gradients in a thread of its own while the rest is still being computed. "
                        "auto: where a "
-                       "rank has a core to spare for it.",
+                       "rank has a core to spare for it, which a train.threads below the number of its cores "
+                       "leaves.",
                 .choices = {"auto", "on", "off"}}},
               {"timeout_seconds",
                &c.timeout_seconds,

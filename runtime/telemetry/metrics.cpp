@@ -104,6 +104,7 @@ void MetricsWriter::write(const TrainRecord& record) {
                  {"data_seconds", record.data_seconds},
                  {"compute_seconds", record.compute_seconds},
                  {"exchange_seconds", record.exchange_seconds},
+                 {"exchange_hidden_seconds", record.exchange_hidden_seconds},
                  {"checkpoint_seconds", record.checkpoint_seconds}};
   auto add = [&object](const char* name, const std::optional<double>& value) {
     if (value) object[name] = *value;

@@ -19,7 +19,8 @@ struct TrainRecord {
   double samples_per_second = 0;
   double data_seconds = 0;  // the step's parts, seconds a step
   double compute_seconds = 0;
-  double exchange_seconds = 0;
+  double exchange_seconds = 0;         // the step waited for it
+  double exchange_hidden_seconds = 0;  // beside the computing: no part of the step's time
   double checkpoint_seconds = 0;
   std::optional<double> gradient_norm = {};       // written when clipping is on
   std::optional<double> generator_loss = {};      // a GAN's; `loss` is the generator's too

@@ -1,7 +1,6 @@
 #include "train/allreduce.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -9,31 +8,26 @@
 #include "optim/norm.h"
 
 namespace trireme {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
-
-AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator,
+AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
                                      std::unique_ptr<Optimizer> optimizer, const AllReduceOptions& options)
     : arenas_(arenas),
       communicator_(communicator),
+      exchanger_(exchanger),
       optimizer_(std::move(optimizer)),
       bucket_elements_(std::max<size_t>(options.bucket_bytes / sizeof(float), arena_alignment)),
+      buckets_(communicator.size() > 1
+                   ? (arenas.layout.gradient_elements + bucket_elements_ - 1) / bucket_elements_
+                   : 0),
       clip_norm_(options.clip_norm) {
   if (arenas.type != DType::float32) throw GraphError("allreduce: arenas of float32 are needed");
+  exchanger_.reserve(buckets_);
 }
 
 void AllReduceStrategy::begin_step(const StepSettings& settings) {
   settings_ = settings;
   ready_ = 0;
-  exchanged_ = 0;
-  exchange_seconds_ = 0;
+  submitted_ = 0;
 }
 
 void AllReduceStrategy::range_ready(Range range) {
@@ -43,16 +37,19 @@ void AllReduceStrategy::range_ready(Range range) {
         range.begin, range.end, ready_);
   }
   ready_ = range.end;
-  while (ready_ - exchanged_ >= bucket_elements_) exchange_until(exchanged_ + bucket_elements_);
+  for (; submitted_ < buckets_ && bucket(submitted_).end <= ready_; ++submitted_) {
+    exchanger_.submit(*this, submitted_);
+  }
 }
 
-void AllReduceStrategy::exchange_until(size_t end) {
-  if (communicator_.size() > 1 && end > exchanged_) {
-    Clock::time_point start = Clock::now();
-    communicator_.all_reduce(arenas_.gradients.as<float>() + exchanged_, end - exchanged_, DType::float32);
-    exchange_seconds_ += seconds_since(start);
-  }
-  exchanged_ = end;
+Range AllReduceStrategy::bucket(size_t number) const {
+  size_t begin = number * bucket_elements_;
+  return {begin, std::min(begin + bucket_elements_, arenas_.layout.gradient_elements)};
+}
+
+void AllReduceStrategy::exchange(size_t bucket_number) {
+  Range range = bucket(bucket_number);
+  communicator_.all_reduce(arenas_.gradients.as<float>() + range.begin, range.size(), DType::float32);
 }
 
 StepReport AllReduceStrategy::finish_exchange() {
@@ -60,12 +57,12 @@ StepReport AllReduceStrategy::finish_exchange() {
     throw GraphError("allreduce: step {} ended with gradients [0, {}) of {} ready", settings_.step, ready_,
                      arenas_.layout.gradient_elements);
   }
-  exchange_until(ready_);
+  ExchangeSeconds seconds = exchanger_.finish();
   norm_ = 0;
   std::span<const float> gradients(arenas_.gradients.as<float>(), arenas_.layout.parameter_elements);
-  if (clip_norm_ <= 0) return {exchange_seconds_, norm_, all_finite(gradients)};
+  if (clip_norm_ <= 0) return {seconds, norm_, all_finite(gradients)};
   norm_ = std::sqrt(sum_of_squares(gradients)) * settings_.gradient_scale;
-  return {exchange_seconds_, norm_, std::isfinite(norm_)};
+  return {seconds, norm_, std::isfinite(norm_)};
 }
 
 void AllReduceStrategy::update() {

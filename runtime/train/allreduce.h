@@ -10,6 +10,7 @@
 #include "comm/communicator.h"
 #include "exec/arenas.h"
 #include "optim/optimizer.h"
+#include "train/exchanger.h"
 #include "train/strategy.h"
 
 namespace trireme {
@@ -29,12 +30,13 @@ struct AllReduceOptions {
 //    (p - 1) / p * 4 bytes a parameter and rank, which is the least possible.
 // 3. finish_exchange() sums the rest and takes the global norm.
 // 4. update() clips by it, updates every range, and moves running means.
-// A group of one exchanges nothing.
-class AllReduceStrategy : public Strategy {
+// Buckets go through the exchanger, in its thread where it has one. A group of one exchanges nothing.
+class AllReduceStrategy : public Strategy, private ExchangeWork {
  public:
-  // `arenas` must be float32 and outlive the strategy, like `communicator`.
-  AllReduceStrategy(Arenas& arenas, Communicator& communicator, std::unique_ptr<Optimizer> optimizer,
-                    const AllReduceOptions& options);
+  // `arenas` must be float32 and outlive the strategy, like `communicator`; jobs in `exchanger`, which is
+  // done with them before the strategy goes, use both.
+  AllReduceStrategy(Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
+                    std::unique_ptr<Optimizer> optimizer, const AllReduceOptions& options);
 
   std::string name() const override { return "allreduce"; }
   void begin_step(const StepSettings& settings) override;
@@ -46,19 +48,21 @@ class AllReduceStrategy : public Strategy {
   std::vector<StateSlot> state_slots() override;
 
  private:
-  void exchange_until(size_t end);
+  Range bucket(size_t number) const;
+  void exchange(size_t bucket_number) override;
   void move_running_means();
 
   Arenas& arenas_;
   Communicator& communicator_;
+  Exchanger& exchanger_;
   std::unique_ptr<Optimizer> optimizer_;
   size_t bucket_elements_;
+  size_t buckets_;  // of a step
   double clip_norm_;
   StepSettings settings_;
   double norm_ = 0;       // of the step's gradients, where it was taken
   size_t ready_ = 0;      // gradients [0, ready_) are final on this rank
-  size_t exchanged_ = 0;  // [0, exchanged_) are summed over all ranks
-  double exchange_seconds_ = 0;
+  size_t submitted_ = 0;  // buckets on their way
 };
 
 }  // namespace trireme

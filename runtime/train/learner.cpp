@@ -19,6 +19,7 @@ Learner::Learner(const LearnerSetting& setting)
       sample_(setting.sample),
       length_(setting.length),
       backend_(make_backend(setting.config.train, setting.threads)),
+      exchanger_(std::make_unique<Exchanger>(setting.overlap)),
       loss_scale_(make_loss_scale(setting.config.train)) {}
 
 void Learner::bind_nets(std::span<const Arenas* const> frozen) {
@@ -57,7 +58,8 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   bool losses_finite = true, gradients_finite = true;
   for (const auto& net : nets_) {
     StepReport report = net->finish_exchange();
-    outcome.exchange_seconds += report.exchange_seconds;
+    outcome.exchange.exposed += report.exchange.exposed;
+    outcome.exchange.hidden += report.exchange.hidden;
     outcome.gradient_norm = larger_norm(outcome.gradient_norm, report.gradient_norm);
     losses_finite = losses_finite && std::isfinite(net->loss());
     gradients_finite = gradients_finite && report.finite;

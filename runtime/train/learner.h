@@ -29,6 +29,7 @@ struct LearnerSetting {
   RunLength length;
   int threads = 1;  // of the backend
   Communicator& communicator;
+  bool overlap = false;  // a communication thread: overlaps_exchange()
 };
 
 struct StepRequest {
@@ -40,10 +41,10 @@ struct StepRequest {
 
 // The same on all ranks, but for seconds.
 struct StepOutcome {
-  double loss = 0;           // mean over the global batch; a GAN's is its generator's
-  double learning_rate = 0;  // of the first net
-  double gradient_norm = 0;  // where it was taken: the largest over nets
-  double exchange_seconds = 0;
+  double loss = 0;                   // mean over the global batch; a GAN's is its generator's
+  double learning_rate = 0;          // of the first net
+  double gradient_norm = 0;          // where it was taken: the largest over nets
+  ExchangeSeconds exchange;          // of all nets
   bool stop_voted = false;           // some rank was asked to stop
   std::optional<double> loss_scale;  // after the step; float16
   bool finite = true;                // losses and norms are numbers; false: nothing was updated
@@ -124,6 +125,7 @@ class Learner {
   std::unique_ptr<Backend> backend_;
   Buffer workspace_;
   std::vector<std::unique_ptr<Net>> nets_;
+  std::unique_ptr<Exchanger> exchanger_;  // behind the nets: its thread ends before they go
 
  private:
   // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of

@@ -12,6 +12,7 @@ struct StepTimes {
   double whole = 0;
   double data = 0;      // waiting for the loader
   double exchange = 0;  // waiting for other ranks
+  double hidden = 0;    // exchanging while the step computed: no part of `whole`
 };
 
 // Sums over this start's steps, and over those since the last record.
@@ -31,7 +32,7 @@ class StepMeter {
  private:
   struct Sums {
     int64_t steps = 0, samples = 0;
-    double whole = 0, data = 0, exchange = 0, checkpoint = 0;
+    double whole = 0, data = 0, exchange = 0, hidden = 0, checkpoint = 0;
     void add(const StepTimes& times, int64_t count);
   };
   Sums all_;

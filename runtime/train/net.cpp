@@ -7,13 +7,14 @@
 
 namespace trireme {
 
-Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator)
+Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator,
+         Exchanger& exchanger)
     : name_(graphs.name),
       optimizer_(graphs.optimizer),
       seed_(static_cast<uint64_t>(config.run.seed)),
       programs_(graphs, sizes, compile_options(config)),
       arenas_(std::make_unique<Arenas>(programs_.layout(), communicator)),
-      strategy_(make_strategy(config, optimizer_, *arenas_, communicator)),
+      strategy_(make_strategy(config, optimizer_, *arenas_, communicator, exchanger)),
       range_ready_([this](Range range) { ready(range); }) {
   if (config.train.micro_batches > 1) accumulated_ = Buffer(arenas_->gradients.bytes());
   float* gradients = arenas_->gradients.as<float>();

@@ -22,8 +22,10 @@ namespace trireme {
 class Net {
  public:
   // Compiles all programs and fills the arenas by config.run.seed. Throws ConfigError (the model does not fit
-  // the samples). `config` and `communicator` outlive the net.
-  Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator);
+  // the samples). `config`, `communicator` and `exchanger` outlive the net; the exchanger is done with its
+  // jobs before.
+  Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator,
+      Exchanger& exchanger);
   Net(const Net&) = delete;
   Net& operator=(const Net&) = delete;
 

@@ -37,7 +37,8 @@ Session::Session(const Config& session_config, Communicator& session_communicato
       communicator(session_communicator),
       placement(place_ranks(communicator)),
       data(open_datasets(config.data)),
-      threads(config.train.threads > 0 ? static_cast<int>(config.train.threads) : placement.threads()) {
+      threads(config.train.threads > 0 ? static_cast<int>(config.train.threads) : placement.threads()),
+      overlap(overlaps_exchange(config.comm.overlap, communicator.size(), placement, threads)) {
   length = run_length(config, data.training->size());
   dataset_identity = data.training->identity();
 
@@ -48,7 +49,8 @@ Session::Session(const Config& session_config, Communicator& session_communicato
   BatchSizes sizes =
       batch_sizes(config.data, config.train.micro_batches, data.training->size(),
                   data.validation ? data.validation->size() : 0, communicator.rank(), communicator.size());
-  learner = make_learner({config, data.training->sample_shape(), sizes, length, threads, communicator});
+  learner =
+      make_learner({config, data.training->sample_shape(), sizes, length, threads, communicator, overlap});
   require_agreement(communicator, "the arena layouts", fingerprint_of_layouts(*learner));
   require_agreement(communicator, "the starting parameters", learner->parameters_fingerprint());
 }

@@ -45,7 +45,8 @@ class Session {
   Placement placement;
   Datasets data;  // validation may be null
   RunLength length;
-  int threads;  // of the backend, per rank
+  int threads;   // of the backend, per rank
+  bool overlap;  // this rank exchanges in a thread of its own
   std::unique_ptr<Learner> learner;
   std::string dataset_identity;  // names the training data: Dataset::identity()
 };

@@ -233,9 +233,9 @@ class StepLoop {
     position_.step += 1;
     position_.samples += batch->global_count;
     if (!outcome.applied) position_.skipped_steps += 1;
-    meter_.add(
-        {seconds_between(start, Clock::now()), seconds_between(start, loaded), outcome.exchange_seconds},
-        batch->global_count);
+    meter_.add({seconds_between(start, Clock::now()), seconds_between(start, loaded),
+                outcome.exchange.exposed, outcome.exchange.hidden},
+               batch->global_count);
     tell(outcome);
   }
 

@@ -9,17 +9,18 @@ namespace trireme {
 namespace {
 
 std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerConfig& optimizer,
-                                         Arenas& arenas, Communicator& communicator) {
+                                         Arenas& arenas, Communicator& communicator, Exchanger& exchanger) {
   AllReduceOptions options;
   options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
   options.clip_norm = config.train.gradient_clip_norm;
   auto rule = make_optimizer(optimizer, update_spans(parameter_tensors(arenas.layout), optimizer));
-  return std::make_unique<AllReduceStrategy>(arenas, communicator, std::move(rule), options);
+  return std::make_unique<AllReduceStrategy>(arenas, communicator, exchanger, std::move(rule), options);
 }
 
 struct Row {
   std::string_view mode;
-  std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&);
+  std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&,
+                                    Exchanger&);
 };
 
 constexpr std::array rows{
@@ -29,9 +30,9 @@ constexpr std::array rows{
 }  // namespace
 
 std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
-                                        Arenas& arenas, Communicator& communicator) {
+                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger) {
   for (const Row& row : rows) {
-    if (row.mode == config.parallel.mode) return row.make(config, optimizer, arenas, communicator);
+    if (row.mode == config.parallel.mode) return row.make(config, optimizer, arenas, communicator, exchanger);
   }
   throw ConfigError("{}: parallel.mode = \"{}\": no such strategy", config.where("parallel.mode"),
                     config.parallel.mode);

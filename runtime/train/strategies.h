@@ -14,10 +14,11 @@
 namespace trireme {
 
 // The strategy that parallel.mode names, with an optimizer of its own as `optimizer` says (config.optimizer,
-// or a GAN's config.discriminator_optimizer). `arenas` (float32) and `communicator` outlive it. Throws
+// or a GAN's config.discriminator_optimizer). `arenas` (float32), `communicator` and `exchanger`
+// outlive it. Throws
 // ConfigError naming the key when there is no such mode.
 std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
-                                        Arenas& arenas, Communicator& communicator);
+                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger);
 std::vector<std::string_view> strategy_modes();
 
 // The parameter arena's tensors as parameter groups see them.

@@ -11,6 +11,7 @@
 
 #include "base/range.h"
 #include "exec/arenas.h"
+#include "train/exchanger.h"
 
 namespace trireme {
 
@@ -31,9 +32,9 @@ struct StepSettings {
 };
 
 struct StepReport {
-  double exchange_seconds = 0;  // spent waiting for other ranks in this step
-  double gradient_norm = 0;     // global L2 norm before clipping; 0 when clipping is off
-  bool finite = true;           // no gradient is nan or infinite; the same on all ranks
+  ExchangeSeconds exchange;  // since the step began
+  double gradient_norm = 0;  // global L2 norm before clipping; 0 when clipping is off
+  bool finite = true;        // no gradient is nan or infinite; the same on all ranks
 };
 
 class Strategy {

@@ -107,9 +107,9 @@ class Run {
     directory_.begin();
     write_file_atomically(directory_.config(), dump_config(config_));
     const Session& s = *session_;
-    log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}", config_.run.name,
+    log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}{}", config_.run.name,
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
-             config_.train.backend);
+             config_.train.backend, s.overlap ? ", exchange in a thread of its own" : "");
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);

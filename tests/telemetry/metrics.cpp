@@ -87,7 +87,7 @@ TEST_F(Metrics, GoesBackWithTheRun) {
 
 TEST_F(Metrics, TheContract) {
   MetricsWriter writer(path_, 0);
-  writer.write(TrainRecord{938, 2, 60032, 0.25, 0.01, 12345.5, 0.001, 0.02, 0.003, 0.5, std::nullopt});
+  writer.write(TrainRecord{938, 2, 60032, 0.25, 0.01, 12345.5, 0.001, 0.02, 0.003, 0.004, 0.5, std::nullopt});
   TrainRecord clipped{.step = 939, .gradient_norm = 1.5};
   writer.write(clipped);
   writer.write(ValidationRecord{938, 1, 0.375, 0.9125});
@@ -95,7 +95,7 @@ TEST_F(Metrics, TheContract) {
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0], Json::parse(R"({"event":"train","step":938,"epoch":2,"samples":60032,"loss":0.25,
       "learning_rate":0.01,"samples_per_second":12345.5,"data_seconds":0.001,"compute_seconds":0.02,
-      "exchange_seconds":0.003,"checkpoint_seconds":0.5})"));
+      "exchange_seconds":0.003,"exchange_hidden_seconds":0.004,"checkpoint_seconds":0.5})"));
   EXPECT_EQ(found[1].at("gradient_norm"), 1.5);
   EXPECT_EQ(found[2],
             Json::parse(R"({"event":"validation","step":938,"epoch":1,"loss":0.375,"accuracy":0.9125})"));

@@ -67,7 +67,9 @@ TEST(AllReduce, sums_over_ranks_in_buckets_of_any_size) {
     for (size_t bucket_bytes : {size_t{1}, size_t{100}, size_t{256}, size_t{896}, size_t{1} << 20}) {
       run_ranks(ranks, [&](Communicator& communicator) {
         Arenas arenas(layout());
-        AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.bucket_bytes = bucket_bytes});
+        Exchanger exchanger(false);
+        AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(),
+                                   {.bucket_bytes = bucket_bytes});
         for (int64_t step = 0; step < 2; ++step) {
           std::fill_n(arenas.parameters.as<float>(), 192, 0.0f);
           fill_gradients(arenas, communicator.rank());
@@ -96,7 +98,8 @@ TEST(AllReduce, sums_over_ranks_in_buckets_of_any_size) {
 TEST(AllReduce, moves_running_means) {
   run_ranks(2, [](Communicator& communicator) {
     Arenas arenas(layout());
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    Exchanger exchanger(false);
+    AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(), {});
     arenas.state.as<float>()[0] = 8;
     arenas.gradients.as<float>()[192] = communicator.rank() == 0 ? 3.0f : 1.0f;
     strategy.begin_step({.learning_rate = 0.1});
@@ -110,7 +113,8 @@ TEST(AllReduce, moves_running_means) {
 TEST(AllReduce, updates_only_when_told) {
   run_ranks(2, [](Communicator& communicator) {
     Arenas arenas(layout());
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.clip_norm = 1e9});
+    Exchanger exchanger(false);
+    AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(), {.clip_norm = 1e9});
     fill_gradients(arenas, communicator.rank());
     strategy.begin_step({.learning_rate = 1.0});
     strategy.range_ready({0, 224});
@@ -137,7 +141,8 @@ TEST(AllReduce, tells_of_gradients_that_are_no_numbers) {
   for (double clip_norm : {0.0, 1.0}) {
     run_ranks(2, [clip_norm](Communicator& communicator) {
       Arenas arenas(layout());
-      AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.clip_norm = clip_norm});
+      Exchanger exchanger(false);
+      AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(), {.clip_norm = clip_norm});
       auto exchange = [&](size_t place, float value) {
         fill_gradients(arenas, communicator.rank());
         if (communicator.rank() == 1) arenas.gradients.as<float>()[place] = value;
@@ -157,7 +162,8 @@ TEST(AllReduce, decays_matrices_only) {
   run_ranks(1, [](Communicator& communicator) {
     Arenas arenas(layout());
     std::fill_n(arenas.parameters.as<float>(), 192, 1.0f);
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(0.5), {});
+    Exchanger exchanger(false);
+    AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(0.5), {});
     strategy.begin_step({.learning_rate = 0.5});
     strategy.range_ready({0, 224});
     finish(strategy);
@@ -170,7 +176,9 @@ TEST(AllReduce, decays_matrices_only) {
 TEST(AllReduce, clips_by_the_norm_of_the_whole_group) {
   run_ranks(2, [](Communicator& communicator) {
     Arenas arenas(layout());
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {.bucket_bytes = 256, .clip_norm = 1.0});
+    Exchanger exchanger(false);
+    AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(),
+                               {.bucket_bytes = 256, .clip_norm = 1.0});
     // The sum over both ranks is (3, 4): norm 5. The loss behind the gradients does not count.
     arenas.gradients.as<float>()[0] = communicator.rank() == 0 ? 3.0f : 0.0f;
     arenas.gradients.as<float>()[150] = communicator.rank() == 1 ? 4.0f : 0.0f;
@@ -187,7 +195,8 @@ TEST(AllReduce, clips_by_the_norm_of_the_whole_group) {
 TEST(AllReduce, refuses_gaps_and_missing_ranges) {
   run_ranks(1, [](Communicator& communicator) {
     Arenas arenas(layout());
-    AllReduceStrategy strategy(arenas, communicator, plain_sgd(), {});
+    Exchanger exchanger(false);
+    AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(), {});
     strategy.begin_step({.learning_rate = 1.0});
     strategy.range_ready({0, 112});
     test::expect_error(ExitCode::internal, {"[128, 192)", "[0, 112)"}, [&] {
@@ -202,7 +211,8 @@ TEST(Strategies, by_name) {
     Arenas arenas(layout());
     Config config;
     config.optimizer.kind = "adamw";
-    auto strategy = make_strategy(config, config.optimizer, arenas, communicator);
+    Exchanger exchanger(false);
+    auto strategy = make_strategy(config, config.optimizer, arenas, communicator, exchanger);
     EXPECT_EQ(strategy->name(), "allreduce");
     std::vector<StateSlot> slots = strategy->state_slots();
     ASSERT_EQ(slots.size(), 2u);
@@ -210,7 +220,7 @@ TEST(Strategies, by_name) {
     EXPECT_EQ(slots[1].values.size(), 192u);
     config.parallel.mode = "gossip";
     test::expect_error(ExitCode::bad_config, {"parallel.mode", "gossip"},
-                       [&] { make_strategy(config, config.optimizer, arenas, communicator); });
+                       [&] { make_strategy(config, config.optimizer, arenas, communicator, exchanger); });
   });
 }
 
