@@ -9,17 +9,22 @@ offset and order each epoch; our cut between training and validation falls at th
 import argparse
 import json
 import math
+import os
 import time
 import tomllib
 
 import numpy
 import torch
+import torch.distributed
+import torch.multiprocessing
 from torch import nn
 from torch.nn import functional
 
 
 class Block(nn.Module):
     """Pre-norm: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    plain_attention = False  # products and a softmax instead of the fused kernel, whose backward pass is slow on CPUs
 
     def __init__(self, width, heads, dropout):
         super().__init__()
@@ -32,8 +37,13 @@ class Block(nn.Module):
         samples, length, width = x.shape
         q, k, v = (part.view(samples, length, self.heads, -1).transpose(1, 2)
                    for part in self.qkv(self.norm1(x)).chunk(3, dim=-1))
-        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True,
-                                                    dropout_p=self.dropout if self.training else 0.0)
+        rate = self.dropout if self.training else 0.0
+        if Block.plain_attention:
+            scores = (q @ k.transpose(-2, -1)) / math.sqrt(q.shape[-1])
+            future = torch.ones(length, length, dtype=torch.bool).triu(1)
+            y = functional.dropout(scores.masked_fill(future, -math.inf).softmax(-1), rate) @ v
+        else:
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=rate)
         y = self.project(y.transpose(1, 2).reshape(samples, length, width))
         x = x + functional.dropout(y, self.dropout, self.training)
         y = self.down(functional.gelu(self.up(self.norm2(x))))
@@ -118,16 +128,7 @@ def optimizer_of(model, config):
                 fused=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="config.toml of a run directory of ours")
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--validation-fraction", type=float, default=0.1)
-    parser.add_argument("--steps", type=int, required=True, help="as our summary.json counts them")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--compile", action="store_true")
-    options = parser.parse_args()
+def train(rank, options):
     with open(options.config, "rb") as stream:
         config = tomllib.load(stream)
     mirrored = {"train.label_smoothing": 0.0, "train.micro_batches": 1, "optimizer.ema_decay": 0.0}
@@ -137,36 +138,59 @@ def main():
             raise SystemExit(f"language.py does not mirror {key} = {config[table][name]}")
     if config["schedule"]["kind"] not in ("constant", "cosine"):
         raise SystemExit(f"language.py does not mirror schedule.kind = {config['schedule']['kind']}")
+    Block.plain_attention = options.plain_attention
     torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    torch.manual_seed(options.seed)  # the same on all ranks: one order of samples
+    if options.ranks > 1:
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(options.port))
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=options.ranks)
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})  # a core a rank, as ours have
 
     training, validation, vocabulary = read_text(options.text, options.validation_fraction)
     length, batch = config["data"]["sequence_length"], config["data"]["batch"]
     model = {"gpt": Gpt, "lstm": Lstm}[config["model"]["kind"]](config["model"], vocabulary, length)
-    step_model = torch.compile(model) if options.compile else model
+    trained = model
+    if options.ranks > 1:
+        trained = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, static_graph=True)
+    step_model = torch.compile(trained) if options.compile else trained
     optimizer = optimizer_of(model, config["optimizer"])
     clip = config["train"]["gradient_clip_norm"]
 
-    step, begin, loss = 0, time.perf_counter(), None
+    step, begin, loss = -options.warmup, time.perf_counter(), None
     while step < options.steps:
         x, y = windows(training, length, int(torch.randint(length, ())))
         order = torch.randperm(len(x))
         for first in range(0, len(x), batch):
             if step == options.steps:
                 break
-            chosen = order[first:first + batch]
+            if step == 0:
+                begin = time.perf_counter()
+            chosen = order[first:first + batch].chunk(options.ranks)[rank]
             for group in optimizer.param_groups:
-                group["lr"] = rate_at(step, options.steps, config["optimizer"]["learning_rate"], config["schedule"])
+                group["lr"] = rate_at(max(step, 0), options.steps, config["optimizer"]["learning_rate"],
+                                      config["schedule"])
             optimizer.zero_grad(set_to_none=True)
-            logits = step_model(x.index_select(0, chosen))
-            loss = functional.cross_entropy(logits.view(-1, vocabulary), y.index_select(0, chosen).view(-1))
+            with torch.autocast("cpu", torch.bfloat16, enabled=config["train"]["precision"] == "bfloat16"):
+                logits = step_model(x.index_select(0, chosen))
+                loss = functional.cross_entropy(logits.view(-1, vocabulary), y.index_select(0, chosen).view(-1))
             loss.backward()
             if clip > 0:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
             step += 1
     seconds = time.perf_counter() - begin
+    if rank == 0:
+        result = {"train_loss": float(loss.detach()), "train_seconds": seconds,
+                  "samples_per_second": options.steps * batch / seconds,
+                  "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}
+        if not options.no_validation:
+            result["validation_loss"] = validate(model, validation, vocabulary, length)
+        print(json.dumps(result), flush=True)
+    if options.ranks > 1:
+        torch.distributed.destroy_process_group()
 
+
+def validate(model, validation, vocabulary, length):
     model.eval()
     total = 0.0
     x, y = windows(validation, length)
@@ -175,9 +199,28 @@ def main():
             logits = model(x[first:first + 256])
             total += float(functional.cross_entropy(logits.view(-1, vocabulary), y[first:first + 256].reshape(-1),
                                                     reduction="sum"))
-    print(json.dumps({"validation_loss": total / x.numel(), "train_loss": float(loss.detach()), "train_seconds": seconds,
-                      "samples_per_second": options.steps * batch / seconds,
-                      "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad)}), flush=True)
+    return total / x.numel()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="config.toml of a run directory of ours")
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--validation-fraction", type=float, default=0.1)
+    parser.add_argument("--steps", type=int, required=True, help="as our summary.json counts them")
+    parser.add_argument("--warmup", type=int, default=0, help="steps before these, not timed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ranks", type=int, default=1, help="by DistributedDataParallel over gloo")
+    parser.add_argument("--threads", type=int, default=2, help="of each rank")
+    parser.add_argument("--port", type=int, default=29512)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--plain-attention", action="store_true")
+    parser.add_argument("--no-validation", action="store_true")
+    options = parser.parse_args()
+    if options.ranks == 1:
+        train(0, options)
+    else:
+        torch.multiprocessing.spawn(train, (options,), nprocs=options.ranks)
 
 
 if __name__ == "__main__":
