@@ -81,6 +81,12 @@ void reduce_parts(std::span<const void* const> parts, void* out, size_t count, D
   if (op == ReduceOp::average) divide(out, count, type, static_cast<int>(parts.size()));
 }
 
+void reduce_parts(std::span<const void* const> parts, std::span<void* const> outs, size_t count, DType type,
+                  ReduceOp op) {
+  reduce_parts(parts, outs[0], count, type, op);
+  for (void* out : outs.subspan(1)) std::memcpy(out, outs[0], count * size_of(type));
+}
+
 void combine(const void* left, const void* right, void* out, size_t count, DType type, ReduceOp op) {
   with_type(type, [&](auto zero) {
     using T = decltype(zero);

@@ -23,6 +23,11 @@ namespace trireme {
 // out[i] = tree over r of parts[r][i]; `average` divides the result. `out` may be one of the parts.
 void reduce_parts(std::span<const void* const> parts, void* out, size_t count, DType type, ReduceOp op);
 
+// The same into several outputs in one pass, each of which may be one of the parts: outs[k][i] = tree over r
+// of parts[r][i].
+void reduce_parts(std::span<const void* const> parts, std::span<void* const> outs, size_t count, DType type,
+                  ReduceOp op);
+
 // One node of the tree: out[i] = left[i] op right[i] (average adds). `out` may be either.
 void combine(const void* left, const void* right, void* out, size_t count, DType type, ReduceOp op);
 
