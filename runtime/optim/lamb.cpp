@@ -20,8 +20,7 @@
 namespace trireme {
 namespace {
 
-constexpr size_t block =
-    4096;  // values of u at a time, on the stack; as norm.cpp's, so that sums have one order
+constexpr size_t block = norm_block;  // values of u at a time, on the stack; so that sums have one order
 
 struct Factors {
   AdamFactors adam;

@@ -8,7 +8,6 @@
 namespace trireme {
 namespace {
 
-constexpr size_t block = 4096;
 constexpr size_t lanes = 16;  // independent sums, so that the loop vectorises without reassociation
 
 TRIREME_CLONES double block_sum(const float* __restrict values, size_t n) {
@@ -37,10 +36,16 @@ TRIREME_CLONES float zero_times(const float* values, size_t n) {
 
 }  // namespace
 
+void block_sums_of_squares(std::span<const float> values, double* sums) {
+  for (size_t begin = 0; begin < values.size(); begin += norm_block) {
+    *sums++ = block_sum(values.data() + begin, std::min(norm_block, values.size() - begin));
+  }
+}
+
 double sum_of_squares(std::span<const float> values) {
   double sum = 0;
-  for (size_t begin = 0; begin < values.size(); begin += block) {
-    sum += block_sum(values.data() + begin, std::min(block, values.size() - begin));
+  for (size_t begin = 0; begin < values.size(); begin += norm_block) {
+    sum += block_sum(values.data() + begin, std::min(norm_block, values.size() - begin));
   }
   return sum;
 }

@@ -8,8 +8,15 @@
 
 namespace trireme {
 
-// Sum of squares. Blocks of 4096 values are summed in a fixed order in double precision, then the blocks'
-// sums in theirs: the same values give the same bits whatever the machine. nan and infinity come through.
+// Sums of squares are taken of blocks of so many values, counted from the first.
+inline constexpr size_t norm_block = 4096;
+
+// sums[i] = the sum of squares of block i, in a fixed order in double precision; the last may be shorter.
+void block_sums_of_squares(std::span<const float> values, double* sums);
+
+// Sum of squares. Blocks of norm_block values are summed in a fixed order in double precision, then the
+// blocks' sums in theirs: the same values give the same bits whatever the machine. nan and infinity come
+// through.
 double sum_of_squares(std::span<const float> values);
 
 // Whether no value is nan or infinite: one pass at the speed of memory.

@@ -31,10 +31,11 @@ struct UpdateStep {
   double gradient_scale = 1;  // gradients are multiplied by it first (clipping)
 };
 
-// Memory of a rule, one value a parameter: starts as zero, laid out like the parameter arena.
+// Memory of a rule, one value a parameter: starts as zero. The spans' values lie one behind the other: laid
+// out like the parameter arena where the spans cover it.
 struct OptimizerMemory {
   std::string name;  // "momentum", "first_moment", "second_moment"
-  Buffer values;     // float32, as long as the parameter arena
+  Buffer values;     // float32
 };
 
 // Where the arena may be cut into ranges that are updated one by one, on one rank or on several.
@@ -46,7 +47,8 @@ enum class Cut : uint8_t {
 
 class Optimizer {
  public:
-  // `spans` follow each other without gaps from 0 to the parameter arena's end. `slots` names the memory.
+  // `spans` are what this optimizer moves, rising: all of the parameter arena, or the parts of it that a rank
+  // owns. `slots` names the memory. Throws GraphError where spans overlap.
   Optimizer(const OptimizerConfig& config, std::vector<UpdateSpan> spans,
             const std::vector<std::string_view>& slots);
   virtual ~Optimizer() = default;
@@ -57,7 +59,7 @@ class Optimizer {
   virtual Cut cut() const { return Cut::anywhere; }
   // parameters[range] moves by the rule; `parameters` and `gradients` are the arenas' first elements. Padding
   // (zero gradient) stays zero. Sums have a fixed order. Throws GraphError when the range lies outside of the
-  // spans, or cuts a tensor that cut() says must stay whole.
+  // spans or in a gap between them, or cuts a span that cut() says must stay whole.
   void update(Range range, float* parameters, const float* gradients, const UpdateStep& step);
   // Fixed from construction on; empty for a rule without memory.
   std::vector<OptimizerMemory>& memory() { return memory_; }
@@ -69,7 +71,7 @@ class Optimizer {
     size_t size;
     float* parameters;
     const float* gradients;
-    size_t offset;  // in the arenas and in the memory
+    size_t offset;  // in the memory
     double rate;    // learning rate, the span's factor applied
     const UpdateSpan& span;
   };
@@ -81,6 +83,7 @@ class Optimizer {
  private:
   OptimizerConfig config_;
   std::vector<UpdateSpan> spans_;
+  std::vector<size_t> offsets_;  // of the spans in the memory
   std::vector<OptimizerMemory> memory_;
 };
 

@@ -56,6 +56,7 @@ std::string symptom_of(const StepOutcome& outcome) {
 std::string explain_divergence(Session& session, const Batch& batch, int64_t step,
                                const StepOutcome& outcome) {
   Learner& learner = *session.learner;
+  learner.collect_gradients();
   std::string summed = learner.first_non_finite_gradient();  // before the gradients are computed anew
   First first = first_over_ranks(session.communicator, own_finding(learner, batch, step));
   std::string where;

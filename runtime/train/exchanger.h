@@ -28,6 +28,11 @@ class ExchangeWork {
 struct ExchangeSeconds {
   double exposed = 0;  // the step waited for exchanges
   double hidden = 0;   // exchanges went on while the step computed
+  ExchangeSeconds& operator+=(const ExchangeSeconds& other) {
+    exposed += other.exposed;
+    hidden += other.hidden;
+    return *this;
+  }
 };
 
 // Whether exchanges of a rank get a thread of their own. `mode` is comm.overlap: "on", "off", or "auto":

@@ -58,8 +58,7 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   bool losses_finite = true, gradients_finite = true;
   for (const auto& net : nets_) {
     StepReport report = net->finish_exchange();
-    outcome.exchange.exposed += report.exchange.exposed;
-    outcome.exchange.hidden += report.exchange.hidden;
+    outcome.exchange += report.exchange;
     outcome.gradient_norm = larger_norm(outcome.gradient_norm, report.gradient_norm);
     losses_finite = losses_finite && std::isfinite(net->loss());
     gradients_finite = gradients_finite && report.finite;
@@ -69,7 +68,7 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   fill_losses(outcome);
   judge(losses_finite, gradients_finite, outcome);
   if (!outcome.applied) return outcome;
-  for (const auto& net : nets_) net->update();
+  for (const auto& net : nets_) outcome.exchange += net->update();
   parameters_changed();
   return outcome;
 }
@@ -94,6 +93,10 @@ std::optional<LocatedNonFinite> Learner::find_first_non_finite(const Batch& batc
     if (found[i]) return LocatedNonFinite{i, *found[i]};
   }
   return std::nullopt;
+}
+
+void Learner::collect_gradients() {
+  for (const auto& net : nets_) net->collect_gradients();
 }
 
 std::string Learner::first_non_finite_gradient() const {

@@ -85,6 +85,9 @@ class Learner {
   // The record of sums over `samples` samples; step and epoch are the caller's.
   virtual ValidationRecord validation_record(const ValidationSums& sums, double samples) const = 0;
 
+  // Collective, after a step that was not applied: see Strategy::collect_gradients.
+  void collect_gradients();
+
   // Must be called when parameters changed outside of step().
   void parameters_changed() { backend_->parameters_changed(); }
   // Back to how the run began.

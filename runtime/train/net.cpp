@@ -12,6 +12,7 @@ Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes,
     : name_(graphs.name),
       optimizer_(graphs.optimizer),
       seed_(static_cast<uint64_t>(config.run.seed)),
+      communicator_(communicator),
       programs_(graphs, sizes, compile_options(config)),
       arenas_(std::make_unique<Arenas>(programs_.layout(), communicator)),
       strategy_(make_strategy(config, optimizer_, *arenas_, communicator, exchanger)),
@@ -35,15 +36,19 @@ void Net::bind(Backend& backend, Buffer& workspace, const Arenas* frozen) {
 
 void Net::restart() {
   initialize_arenas(programs_.graph(), seed_, *arenas_);
-  for (StateSlot& slot : strategy_->state_slots())
-    std::memset(slot.values.data(), 0, slot.values.size_bytes());
+  strategy_->restart();
   if (average_) average_->restart(*arenas_);
 }
 
-std::vector<StateSlot> Net::state_slots() {
-  std::vector<StateSlot> slots = strategy_->state_slots();
-  if (average_) slots.push_back({average_slot, average_->values()});
-  return slots;
+WholeState Net::whole_state() {
+  WholeState state = strategy_->whole_state();
+  if (average_) state.slots.push_back({average_slot, average_->values()});
+  return state;
+}
+
+void Net::spread_state(const WholeState& state) {
+  strategy_->spread_state(state);
+  if (average_) communicator_.broadcast(average_->values().data(), average_->values().size_bytes(), 0);
 }
 
 void Net::begin_step(const StepSettings& settings, bool votes_to_stop) {
@@ -97,9 +102,10 @@ void Net::no_share() {
   strategy_->range_ready({0, arenas_->layout.gradient_elements});
 }
 
-void Net::update() {
-  strategy_->update();
+ExchangeSeconds Net::update() {
+  ExchangeSeconds seconds = strategy_->update();
   if (average_) average_->follow(*arenas_, updates_ + 1);
+  return seconds;
 }
 
 bool Net::swap_average() {

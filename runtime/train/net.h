@@ -38,8 +38,12 @@ class Net {
   const OptimizerConfig& optimizer() const { return optimizer_; }
   Arenas& arenas() { return *arenas_; }
   const Arenas& arenas() const { return *arenas_; }
-  // What a checkpoint must hold beside parameters and states.
-  std::vector<StateSlot> state_slots();
+  // What a checkpoint must hold beside parameters and states: the strategy's state, as Strategy has it, and
+  // the moving average.
+  WholeState whole_state();
+  void collect_state(WholeState& state) { strategy_->collect_state(state); }
+  void spread_state(const WholeState& state);
+  size_t state_bytes() { return strategy_->state_bytes(); }
   // Back to how the run began: parameters and states drawn anew, slots zero.
   void restart();
 
@@ -53,7 +57,8 @@ class Net {
   // Fewer samples than ranks: a share of zero, but a part in the exchange.
   void no_share();
   StepReport finish_exchange() { return strategy_->finish_exchange(); }
-  void update();
+  ExchangeSeconds update();
+  void collect_gradients() { strategy_->collect_gradients(); }
 
   // Until it is called with null, run() looks for nan and infinity instead of learning: strategies are told
   // nothing, and `finding` gets the first place.
@@ -76,6 +81,7 @@ class Net {
   std::string name_;
   OptimizerConfig optimizer_;
   uint64_t seed_;
+  Communicator& communicator_;
   Programs programs_;
   std::unique_ptr<Arenas> arenas_;
   std::unique_ptr<Strategy> strategy_;

@@ -96,11 +96,19 @@ std::string recompute_line(const NetPlan& plan, const std::string& policy) {
                      human_bytes(static_cast<double>(keeping.plan.bytes)), 100 * more);
 }
 
-std::string figure_lines(const NetPlan& plan, int ranks) {
+std::string optimizer_line(const NetPlan& plan, int ranks, bool sharded) {
+  std::string kind = plan.graphs.optimizer.kind;
+  size_t slots = make_optimizer(plan.graphs.optimizer, {{.range = {0, arena_alignment}}})->memory().size();
+  std::string text = fmt::format("optimizer   {} in {} slot(s) of {}",
+                                 bytes_of(slots * plan.program.layout.parameter_elements), slots, kind);
+  if (sharded && ranks > 1) text += fmt::format(", a part of it on each of {} ranks", ranks);
+  return text + "\n";
+}
+
+std::string figure_lines(const NetPlan& plan, int ranks, bool sharded) {
   const Program& program = plan.program;
   const ArenaLayout& layout = program.layout;
   auto per_sample = [&](const Graph& graph) { return flops_of(graph) / static_cast<double>(plan.batch); };
-  size_t slots = make_optimizer(plan.graphs.optimizer, {{.range = {0, arena_alignment}}})->memory().size();
   double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
   double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
 
@@ -108,8 +116,7 @@ std::string figure_lines(const NetPlan& plan, int ranks) {
   text += fmt::format("parameters  {} ({})\n", layout.parameter_count(), bytes_of(layout.parameter_elements));
   text += fmt::format("gradients   {} with {} statistics\n", bytes_of(layout.gradient_elements),
                       layout.gradient_elements - layout.parameter_elements);
-  text += fmt::format("optimizer   {} in {} slot(s) of {}\n", bytes_of(slots * layout.parameter_elements),
-                      slots, plan.graphs.optimizer.kind);
+  text += optimizer_line(plan, ranks, sharded);
   text += precision_line(program.graph);
   text += fmt::format("activations {} planned, {} unplanned\n",
                       human_bytes(static_cast<double>(program.plan.bytes)),
@@ -151,7 +158,8 @@ std::string plan_report(const Config& config, int ranks) {
                       length.steps_per_epoch, config.data.batch, length.total_steps);
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ":\n";
-    text += figure_lines(plan, ranks) + recompute_line(plan, config.train.recompute);
+    text += figure_lines(plan, ranks, config.allreduce.shard_optimizer) +
+            recompute_line(plan, config.train.recompute);
   }
   return text;
 }

@@ -92,9 +92,9 @@ RunPosition position_of_card(const PositionCard& card) {
   return position;
 }
 
-void check_slots(const Checkpoint& checkpoint, Net& net) {
+void check_slots(const Checkpoint& checkpoint, const Net& net, const WholeState& state) {
   std::vector<std::string> saved = checkpoint.slots();
-  for (const StateSlot& slot : net.state_slots()) {
+  for (const StateSlot& slot : state.slots) {
     if (std::find(saved.begin(), saved.end(), slot.name) != saved.end()) continue;
     throw CheckpointError(
         "{}: has no optimizer state '{}', which optimizer.kind = \"{}\" needs (it has: {}): keep the "
@@ -134,39 +134,48 @@ void append(std::vector<NamedTensor> tensors, std::vector<NamedTensor>& all) {
   all.insert(all.end(), tensors.begin(), tensors.end());
 }
 
-void add_net(Net& net, CheckpointContent& content) {
+void add_net(const Net& net, const WholeState& state, CheckpointContent& content) {
   const Arenas& arenas = net.arenas();
   append(read_view(arenas.layout.parameters, arenas.parameters.as<float>()), content.parameters);
   append(read_view(arenas.layout.states, arenas.state.as<float>()), content.states);
-  for (const StateSlot& slot : net.state_slots()) {
+  for (const StateSlot& slot : state.slots) {
     append(read_view(arenas.layout.parameters, slot.values.data()),
            slot_named(slot.name, content.slots).tensors);
   }
 }
 
-void load_net(const Checkpoint& checkpoint, Net& net) {
+void load_net(const Checkpoint& checkpoint, Net& net, const WholeState& state) {
   Arenas& arenas = net.arenas();
   checkpoint.load_parameters(write_view(arenas.layout.parameters, arenas.parameters.as<float>()));
   checkpoint.load_states(write_view(arenas.layout.states, arenas.state.as<float>()));
-  for (const StateSlot& slot : net.state_slots()) {
+  for (const StateSlot& slot : state.slots) {
     checkpoint.load_slot(slot.name, write_view(arenas.layout.parameters, slot.values.data()));
   }
 }
 
-void broadcast_net(Communicator& communicator, Net& net) {
+void broadcast_net(Communicator& communicator, Net& net, const WholeState& state) {
   Arenas& arenas = net.arenas();
   communicator.broadcast(arenas.parameters.data(), arenas.parameters.bytes(), 0);
   communicator.broadcast(arenas.state.data(), arenas.state.bytes(), 0);
-  for (const StateSlot& slot : net.state_slots()) {
-    communicator.broadcast(slot.values.data(), slot.values.size_bytes(), 0);
-  }
+  net.spread_state(state);
 }
 
 }  // namespace
 
-CheckpointContent checkpoint_content(Session& session, const RunPosition& position) {
+std::vector<WholeState> collect_states(Session& session) {
+  std::vector<WholeState> states;
+  for (const auto& net : session.learner->nets()) {
+    states.push_back(net->whole_state());
+    net->collect_state(states.back());
+  }
+  return states;
+}
+
+CheckpointContent checkpoint_content(Session& session, const std::vector<WholeState>& states,
+                                     const RunPosition& position) {
   CheckpointContent content;
-  for (const auto& net : session.learner->nets()) add_net(*net, content);
+  auto nets = session.learner->nets();
+  for (size_t i = 0; i < nets.size(); ++i) add_net(*nets[i], states[i], content);
   CheckpointRun& run = content.run;
   run.step = position.step;
   run.epoch = session.epoch_of(position.step);
@@ -191,16 +200,20 @@ CheckpointContent checkpoint_content(Session& session, const RunPosition& positi
 
 RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint, Logger& log) {
   Learner& learner = *session.learner;
+  auto nets = learner.nets();
   PositionCard card{};
+  std::vector<WholeState> states;
   if (checkpoint) {
-    for (const auto& net : learner.nets()) check_slots(*checkpoint, *net);
-    for (const auto& net : learner.nets()) load_net(*checkpoint, *net);
+    for (const auto& net : nets) states.push_back(net->whole_state());
+    for (size_t i = 0; i < nets.size(); ++i) check_slots(*checkpoint, *nets[i], states[i]);
+    for (size_t i = 0; i < nets.size(); ++i) load_net(*checkpoint, *nets[i], states[i]);
     card = card_of(checkpoint->run());
     warn_of_changes(session, checkpoint->run(), log);
   }
   session.communicator.broadcast(&card, sizeof card, 0);
   if (card.step > 0) {
-    for (const auto& net : learner.nets()) broadcast_net(session.communicator, *net);
+    for (size_t i = states.size(); i < nets.size(); ++i) states.push_back(nets[i]->whole_state());
+    for (size_t i = 0; i < nets.size(); ++i) broadcast_net(session.communicator, *nets[i], states[i]);
     learner.parameters_changed();
     if (learner.loss_scale() && card.loss_scale.scale > 0) learner.loss_scale()->set_state(card.loss_scale);
   }

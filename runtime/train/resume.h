@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "checkpoint/content.h"
 #include "checkpoint/reader.h"
@@ -12,8 +13,13 @@
 
 namespace trireme {
 
-// The checkpoint's view of the session's memory at `position`.
-CheckpointContent checkpoint_content(Session& session, const RunPosition& position);
+// Collective: what strategies hold of all nets, whole on rank 0.
+std::vector<WholeState> collect_states(Session& session);
+
+// Rank 0: the checkpoint's view of the session's memory at `position`, and of `states`, which are
+// collect_states().
+CheckpointContent checkpoint_content(Session& session, const std::vector<WholeState>& states,
+                                     const RunPosition& position);
 
 // Loads `checkpoint` (given on rank 0 alone, others pass null; nullopt there: nothing to resume) into
 // parameters, states and the strategy's slots of all ranks, and returns the position; position 0 when there

@@ -136,7 +136,9 @@ class StepLoop {
     }
     Clock::time_point start = Clock::now();
     std::string failure;
-    if (session_.communicator.rank() == 0) failure = try_save();
+    std::vector<WholeState> states = collect_states(session_);
+    if (session_.communicator.rank() == 0) failure = try_save(states);
+    states.clear();
     bool written = agree_on_failure(failure, must);
     saved_step_ = position_.step;  // also where it failed: it is not tried again at every step
     saved_validation_ = validation_step();
@@ -182,10 +184,10 @@ class StepLoop {
   int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
 
   // Rank 0 alone. Empty, or why it failed.
-  std::string try_save() {
+  std::string try_save(const std::vector<WholeState>& states) {
     position_.train_seconds = train_seconds();
     try {
-      save_checkpoint(checkpoints_, checkpoint_content(session_, position_),
+      save_checkpoint(checkpoints_, checkpoint_content(session_, states, position_),
                       static_cast<int>(session_.config.checkpoint.keep));
     } catch (const std::exception& error) {
       log_.warning("CHECKPOINT OF STEP {} WAS NOT WRITTEN, older ones stay: {}", position_.step,

@@ -13,8 +13,16 @@ std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerCo
   AllReduceOptions options;
   options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
   options.clip_norm = config.train.gradient_clip_norm;
-  auto rule = make_optimizer(optimizer, update_spans(parameter_tensors(arenas.layout), optimizer));
-  return std::make_unique<AllReduceStrategy>(arenas, communicator, exchanger, std::move(rule), options);
+  std::vector<UpdateSpan> spans = update_spans(parameter_tensors(arenas.layout), optimizer);
+  Shards shards;
+  if (config.allreduce.shard_optimizer && communicator.size() > 1) {
+    Cut cut = make_optimizer(optimizer, {})->cut();
+    shards = make_shards(spans, cut, options.bucket_bytes / sizeof(float), communicator.size());
+    spans = owned_spans(spans, owned_ranges(shards.parameters, communicator.rank()));
+  }
+  return std::make_unique<AllReduceStrategy>(arenas, communicator, exchanger,
+                                             make_optimizer(optimizer, std::move(spans)), options,
+                                             std::move(shards));
 }
 
 struct Row {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/range.h"
 #include "exec/arenas.h"
 #include "train/exchanger.h"
@@ -19,7 +20,14 @@ namespace trireme {
 // per optimizer slot, laid out like the parameter arena.
 struct StateSlot {
   std::string name;         // "momentum", "first_moment", ...
-  std::span<float> values;  // parameter_elements long
+  std::span<float> values;  // parameter_elements long; empty where the rank does not hold it whole
+};
+
+// All slots in their whole length on rank 0, for as long as a checkpoint is written or read: the strategy's
+// own memory, or a copy. Other ranks may hold nothing.
+struct WholeState {
+  std::vector<StateSlot> slots;
+  std::vector<Buffer> copies;
 };
 
 // What a step is done with.
@@ -48,9 +56,23 @@ class Strategy {
   // Returns when gradients and statistics are those of the whole group. Parameters and state are as they
   // were, so that whoever looks at the statistics may still leave the step out: by calling begin_step() next.
   virtual StepReport finish_exchange() = 0;
-  // Moves parameters and state by what was exchanged; returns when they are ready to use.
-  virtual void update() = 0;
-  virtual std::vector<StateSlot> state_slots() = 0;
+  // Moves parameters and state by what was exchanged; returns when they are ready to use, with the time that
+  // this took in exchanges.
+  virtual ExchangeSeconds update() = 0;
+
+  // The state, for checkpoints: whole_state() makes room; save: collect_state(), then rank 0 has all values;
+  // load: rank 0 has put them there, spread_state() takes every rank's part of them. The latter two are
+  // collective.
+  virtual WholeState whole_state() = 0;
+  virtual void collect_state(WholeState& state) = 0;
+  virtual void spread_state(const WholeState& state) = 0;
+  // Back to how the run began: state zero.
+  virtual void restart() = 0;
+  // That the state takes on this rank.
+  virtual size_t state_bytes() = 0;
+  // Collective, after finish_exchange() and before update(): the whole group's gradients everywhere on every
+  // rank, where a step keeps less. For a look at a step gone wrong.
+  virtual void collect_gradients() {}
 };
 
 }  // namespace trireme

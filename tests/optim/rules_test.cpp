@@ -269,7 +269,12 @@ TEST(Optimizer, RefusesWhatItCannotMove) {
   EXPECT_THROW(whole->update({16, 64}, p.data(), g.data(), {0.1, 0, 1}), GraphError);
   EXPECT_NO_THROW(whole->update({16, 48}, p.data(), g.data(), {0.1, 0, 1}));
   EXPECT_NO_THROW(whole->update({7, 7}, p.data(), g.data(), {0.1, 0, 1}));
-  EXPECT_THROW(make_optimizer(config, {{.range = {0, 16}}, {.range = {32, 48}}}), GraphError);
+  EXPECT_THROW(make_optimizer(config, {{.range = {0, 16}}, {.range = {8, 48}}}), GraphError);
+  auto parts = make_optimizer(config, {{.range = {0, 16}}, {.range = {32, 48}}});
+  EXPECT_EQ(parts->memory()[0].values.bytes(), 32 * sizeof(float));
+  EXPECT_NO_THROW(parts->update({32, 48}, p.data(), g.data(), {0.1, 0, 1}));
+  EXPECT_THROW(parts->update({0, 48}, p.data(), g.data(), {0.1, 0, 1}), GraphError);
+  EXPECT_THROW(parts->update({16, 32}, p.data(), g.data(), {0.1, 0, 1}), GraphError);
   EXPECT_THROW(make_optimizer(config_of("lion"), {}), ConfigError);
 }
 
