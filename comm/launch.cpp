@@ -92,6 +92,13 @@ int rank_from_environment() {
   return 0;
 }
 
+int local_rank_from_environment() {
+  for (const char* variable : {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"}) {
+    if (auto rank = number_in(variable)) return static_cast<int>(*rank);
+  }
+  return 0;
+}
+
 int ranks_from_environment() {
   if (auto ranks = number_in("OMPI_COMM_WORLD_SIZE")) return static_cast<int>(*ranks);
   if (!ordinary_step()) return 1;

@@ -1,4 +1,5 @@
-// Settings of Open MPI that this suite needs, given before MPI_Init. Internal to the room.
+// Settings of Open MPI that this suite needs whatever the network is (that: fabric.h), given before MPI_Init.
+// Internal to the room.
 #pragma once
 
 #include "comm/world.h"
@@ -6,10 +7,6 @@
 namespace trireme {
 
 // Sets what nobody has set (neither here nor in the environment is anything overwritten):
-// - OMPI_MCA_mtl=^ofi,psm,psm2 where the machine has no fabric device at all: probing the two PSM libraries
-// for
-//   hardware takes 0.1 s each, 0.2 of the 0.22 s that MPI_Init takes otherwise. With any fabric present
-//   (InfiniBand, RoCE, EFA, Omni-Path, Slingshot), or OMPI_MCA_pml or OMPI_MCA_mtl set, nothing is touched.
 // - OMPI_MCA_mpi_yield_when_idle=1 when ranks and the threads that wait for their messages outnumber the
 // cores:
 //   a rank that spins takes the core from the rank that it waits for (4 ranks on 2 cores, 1 MiB: 24 ms a

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "comm/fabric.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
 #include "comm/world.h"
@@ -26,6 +27,9 @@ namespace {
 constexpr std::chrono::milliseconds others_wait{300};
 // How long a rank waits for the others to fail in the same way, where all do and there is no abort.
 constexpr std::chrono::milliseconds alike_stay{300};
+// How long the other nodes wait with what their machine lacks: when rank 0's lacks it too, that is enough
+// said.
+constexpr std::chrono::milliseconds other_nodes_wait{700};
 // How long a rank that failed before MPI_Init waits for the others to come there.
 constexpr std::chrono::seconds meeting_limit{10};
 
@@ -33,12 +37,15 @@ struct Failure {
   int code;
   std::string message;
   bool of_comm = false;
+  bool of_fabric = false;
 };
 
 // To be called inside a handler.
 Failure describe_current_exception() {
   try {
     throw;
+  } catch (const FabricError& error) {
+    return {static_cast<int>(error.code()), error.what(), false, true};
   } catch (const CommError& error) {
     return {static_cast<int>(error.code()), error.what(), true};
   } catch (const Error& error) {
@@ -64,14 +71,14 @@ void print(std::string line) {
   }
 }
 
-// Sleeps, but no longer than until the launcher ends the job.
-void sleep_unless_ended(std::chrono::nanoseconds time) {
+// Sleeps, but no longer than until the launcher ends the job: returns whether it did.
+bool sleep_unless_ended(std::chrono::nanoseconds time) {
   sigset_t terminate;
   sigemptyset(&terminate);
   sigaddset(&terminate, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &terminate, nullptr);
   timespec limit{0, time.count()};  // less than a second
-  ::sigtimedwait(&terminate, nullptr, &limit);
+  return ::sigtimedwait(&terminate, nullptr, &limit) == SIGTERM;
 }
 
 // The message with who says it, unless it says so itself (CommError does).
@@ -94,6 +101,16 @@ int abort_job(const std::string& name, const Failure& failure, int rank, bool pr
 // Before MPI_Init there is nothing to abort; the launcher ends the job on the first bad exit, by SIGTERM, and
 // srun then reports that (143) instead of our code, and may lose the message.
 int end_before_init(const std::string& name, const Failure& failure, int rank) {
+  if (failure.of_fabric && ranks_from_environment() > 1) {
+    // One machine's trouble or all machines': rank 0 speaks, and where the launcher has not ended the job
+    // upon that, the first rank of each other node that has the trouble.
+    if (rank != 0 && (sleep_unless_ended(other_nodes_wait) || local_rank_from_environment() != 0)) {
+      return failure.code;
+    }
+    print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
+    sleep_unless_ended(alike_stay);
+    return failure.code;
+  }
   if (rank == 0) print(fmt::format("{}: error: {}", name, failure.message));
   if (ranks_from_environment() == 1) return failure.code;
   // All ranks have the same command line and config, and fail alike: rank 0's message is enough, and all give
@@ -114,7 +131,9 @@ int end_before_init(const std::string& name, const Failure& failure, int rank) {
     if (rank != 0) print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
     ::_exit(failure.code);
   }).detach();
-  set_mpi_defaults(launch_from_environment());
+  Launch launch = launch_from_environment();
+  set_mpi_defaults(launch);
+  Fabric fabric(CommOptions{}, launch);
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
   return abort_job(name, failure, rank, rank == 0);

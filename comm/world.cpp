@@ -4,14 +4,17 @@
 #include <exception>
 
 #include "base/error.h"
+#include "comm/fabric.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
 
 namespace trireme {
 
-World::World(const CommOptions&) : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
+World::World(const CommOptions& options)
+    : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
   Launch launch = launch_from_environment();
   launcher_ = launch.launcher;
+  Fabric fabric(options, launch);
   if (launcher_ == "none") {
     communicator_ = make_self_communicator();
     return;
@@ -43,6 +46,7 @@ World::World(const CommOptions&) : host_(host_name()), exceptions_at_birth_(std:
   int first = local_rank_ == 0 ? 1 : 0;  // a node is where some rank is the first
   check_mpi(MPI_Allreduce(&first, &hosts_, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD), "MPI_Allreduce");
 
+  network_ = fabric.check(MPI_COMM_WORLD, hosts_);
   communicator_ = make_mpi_communicator(MPI_COMM_WORLD);
   owns_mpi_ = true;
 }

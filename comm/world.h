@@ -26,6 +26,10 @@ Launch launch_from_environment();
 // who must decide before MPI_Init which rank prints.
 int rank_from_environment();
 
+// The rank among those of this node as the launcher's environment tells it, 0 when there is none. Never
+// throws.
+int local_rank_from_environment();
+
 // The number of ranks that the launcher's environment tells, 1 when there is none. Never throws.
 int ranks_from_environment();
 
@@ -38,7 +42,7 @@ std::string host_name();
 // as it is and run_main ends the whole job by MPI_Abort (a finalize would wait for ranks that never come).
 class World {
  public:
-  // Throws UsageError (see launch_from_environment) or CommError.
+  // Throws UsageError (see launch_from_environment), FabricError (see fabric.h) or CommError.
   explicit World(const CommOptions& options = {});
   ~World();
   World(const World&) = delete;
@@ -53,6 +57,9 @@ class World {
   const std::string& launcher() const { return launcher_; }  // "none", "mpirun", "srun"
   double init_seconds() const { return init_seconds_; }      // what MPI_Init took
 
+  // What messages go over, as found out after MPI_Init: "ob1 over vader, tcp"; "none: one rank" without MPI.
+  const std::string& network() const { return network_; }
+
   // All ranks; lives as long as the World.
   Communicator& communicator() { return *communicator_; }
 
@@ -64,6 +71,7 @@ class World {
   int hosts_ = 1;
   std::string host_;
   std::string launcher_;
+  std::string network_ = "none: one rank";
   double init_seconds_ = 0;
   bool owns_mpi_ = false;
   int exceptions_at_birth_ = 0;

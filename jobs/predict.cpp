@@ -15,6 +15,7 @@
 #include "predict/continue_text.h"
 #include "predict/predict.h"
 #include "predict/sheet.h"
+#include "train/comm_options.h"
 
 namespace {
 
@@ -165,7 +166,7 @@ int body(int argc, char** argv) {
   if (line.has("--data")) config.data.validation.clear();
   check_files_exist(config);
   std::string run_directory = line.value("--run-dir", "runs/" + config.run.name);
-  World world;
+  World world(comm_options(config.comm));
   if (line.has("--prompt")) {
     if (world.rank() == 0) continue_prompt(line, config, run_directory);
   } else if (line.has("--samples")) {

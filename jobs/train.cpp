@@ -59,6 +59,7 @@ int body(int argc, char** argv) {
   TrainOptions options;
   options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
   options.fresh = line.has("--fresh");
+  if (world.size() > 1) options.network = world.network();
   options.quiet = line.has("--quiet");
   options.stop_requested = stop_requested;
   TrainResult result = train(config, world.communicator(), options);

@@ -110,6 +110,7 @@ class Run {
     log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}{}", config_.run.name,
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
              config_.train.backend, s.overlap ? ", exchange in a thread of its own" : "");
+    if (!options_.network.empty()) log.info("MPI messages: {}", options_.network);
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);

@@ -33,6 +33,7 @@ struct TrainOptions {
   std::filesystem::path run_directory;
   bool fresh = false;                         // removes what an earlier run left, instead of resuming
   bool quiet = false;                         // the console gets warnings and errors only
+  std::string network = {};                   // what ranks' messages go over, to be told at start
   std::FILE* console = stderr;                // null for none
   std::function<bool()> stop_requested = {};  // polled; may turn true on any rank at any time
   TrainHooks hooks = {};
