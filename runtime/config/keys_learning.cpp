@@ -60,8 +60,8 @@ KeyTable train_table(TrainConfig& c) {
             .choices = {"cpu", "reference"}}},
           {"threads",
            &c.threads,
-           {.doc =
-                "Compute threads of each rank; 0 divides the cores this job may use among the node's ranks.",
+           {.doc = "Compute threads of each rank; 0 divides the cores this job may use among the node's "
+                   "ranks (with parallel.virtual_ranks: 1, since the results' last bits depend on it).",
             .at_least = 0,
             .at_most = 4096}},
           {"gradient_clip_norm",

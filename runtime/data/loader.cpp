@@ -23,6 +23,7 @@ struct Loader::Pass {
   uint64_t seed;
   int64_t batch;  // training: over all ranks; else of this rank
   int64_t rank, ranks;
+  int64_t virtual_ranks = 0;
   int64_t first_step;
   int64_t batches;   // of the pass
   int64_t capacity;  // samples of this rank in a batch, at most
@@ -51,7 +52,7 @@ struct Loader::Pass {
     if (training) {
       EpochPosition position = position_of(out.step, steps_per_epoch(samples, batch));
       Range global = batch_of(position.step, samples, batch);
-      Range own = slice_of(static_cast<int64_t>(global.size()), rank, ranks);
+      Range own = share_of(static_cast<int64_t>(global.size()), rank, ranks, virtual_ranks);
       out.epoch = position.epoch;
       out.count = static_cast<int64_t>(own.size());
       out.global_count = static_cast<int64_t>(global.size());
@@ -195,9 +196,11 @@ Loader Loader::training(const Dataset& dataset, const DataConfig& config, const 
       .batch = config.batch,
       .rank = options.rank,
       .ranks = options.ranks,
+      .virtual_ranks = options.virtual_ranks,
       .first_step = options.first_step,
       .batches = std::max<int64_t>(0, options.end_step - options.first_step),
-      .capacity = static_cast<int64_t>(slice_of(largest, options.rank, options.ranks).size()),
+      .capacity =
+          static_cast<int64_t>(share_of(largest, options.rank, options.ranks, options.virtual_ranks).size()),
   });
   return Loader(std::make_unique<Pool>(std::move(pass), config.loader_threads, config.prefetch_batches));
 }

@@ -33,14 +33,15 @@ struct LoaderOptions {
   uint64_t seed = 1;
   int64_t rank = 0;
   int64_t ranks = 1;
-  int64_t first_step = 0;  // resume here
-  int64_t end_step = 0;    // one past the last
+  int64_t first_step = 0;     // resume here
+  int64_t end_step = 0;       // one past the last
+  int64_t virtual_ranks = 0;  // see share_of; validation is shared out without
 };
 
 class Loader {
  public:
   // Training: steps [first_step, end_step), counted over all epochs; step k of an epoch takes samples
-  // [k * batch, min(n, (k + 1) * batch)) of the epoch's order, of which this rank has its slice_of. Shuffled
+  // [k * batch, min(n, (k + 1) * batch)) of the epoch's order, of which this rank has its share_of. Shuffled
   // as `config` says and augmented as the data set does it, which must outlive the loader.
   static Loader training(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options);
 

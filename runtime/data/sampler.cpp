@@ -16,6 +16,13 @@ Range slice_of(int64_t count, int64_t part, int64_t parts) {
   return {static_cast<size_t>(begin), static_cast<size_t>(begin + size)};
 }
 
+Range share_of(int64_t count, int64_t rank, int64_t ranks, int64_t virtual_ranks) {
+  if (virtual_ranks == 0) return slice_of(count, rank, ranks);
+  int64_t own = virtual_ranks / ranks;
+  return {slice_of(count, rank * own, virtual_ranks).begin,
+          slice_of(count, (rank + 1) * own - 1, virtual_ranks).end};
+}
+
 int64_t steps_per_epoch(int64_t samples, int64_t batch) {
   return samples / batch + (samples % batch != 0 ? 1 : 0);
 }

@@ -13,6 +13,11 @@ namespace trireme {
 // are the longer ones), empty where there are more parts than elements.
 Range slice_of(int64_t count, int64_t part, int64_t parts);
 
+// The part of a global batch of `count` samples that `rank` of `ranks` computes: its slice_of, or, where
+// there are `virtual_ranks` (a multiple of `ranks`; 0: none), the slices of its virtual ranks, which follow
+// each other.
+Range share_of(int64_t count, int64_t rank, int64_t ranks, int64_t virtual_ranks);
+
 // Steps of one epoch; the last may be smaller. samples >= 0, batch >= 1.
 int64_t steps_per_epoch(int64_t samples, int64_t batch);
 

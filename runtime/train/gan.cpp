@@ -66,19 +66,27 @@ class GanLearner : public Learner {
 
   void compute(const Batch& batch, const StepScalars& scalars) override {
     if (batch.count == 0) {
-      for (const auto& net : nets_) net->no_share();
+      for (const auto& net : nets_) net->run_nothing({});
       return;
     }
-    int64_t pieces = piece_count(batch.count, config_.train.micro_batches);
-    for (int64_t i = 0; i < pieces; ++i) {
-      MicroBatch piece = piece_of(batch.count, i, pieces);
+    Pieces pieces(batch.global_count, sharing_);
+    for (int64_t i = 0; i < pieces.count(); ++i) {
+      MicroBatch piece = pieces[i];
+      if (piece.count == 0) {
+        generator().run_nothing(piece);
+        continue;
+      }
       StepScalars own = scalars_of_piece(scalars, piece);
       draw(own, piece.count);
       std::array<const void*, 1> noise{noise_.data()};
       keep_fakes(generator().run(noise, piece, own), piece.first, piece.count);
     }
-    for (int64_t i = 0; i < pieces; ++i) {
-      MicroBatch piece = piece_of(batch.count, i, pieces);
+    for (int64_t i = 0; i < pieces.count(); ++i) {
+      MicroBatch piece = pieces[i];
+      if (piece.count == 0) {
+        discriminator().run_nothing(piece);
+        continue;
+      }
       auto offset = static_cast<size_t>(piece.first) * image_bytes();
       std::array<const void*, 2> images{static_cast<const std::byte*>(batch.features) + offset,
                                         fakes_.data() + offset};

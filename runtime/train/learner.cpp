@@ -18,6 +18,7 @@ Learner::Learner(const LearnerSetting& setting)
     : config_(setting.config),
       sample_(setting.sample),
       length_(setting.length),
+      sharing_(setting.sizes.sharing),
       backend_(make_backend(setting.config.train, setting.threads)),
       exchanger_(std::make_unique<Exchanger>(setting.overlap)),
       loss_scale_(make_loss_scale(setting.config.train)) {}

@@ -125,6 +125,7 @@ class Learner {
   const Config& config_;
   SampleShape sample_;
   RunLength length_;
+  Sharing sharing_;
   std::unique_ptr<Backend> backend_;
   Buffer workspace_;
   std::vector<std::unique_ptr<Net>> nets_;

@@ -17,7 +17,7 @@ Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes,
       arenas_(std::make_unique<Arenas>(programs_.layout(), communicator)),
       strategy_(make_strategy(config, optimizer_, *arenas_, communicator, exchanger)),
       range_ready_([this](Range range) { ready(range); }) {
-  if (config.train.micro_batches > 1) accumulated_ = Buffer(arenas_->gradients.bytes());
+  for (int i = 0; i < sizes.sharing.most_sums(); ++i) sums_.emplace_back(arenas_->gradients.bytes());
   float* gradients = arenas_->gradients.as<float>();
   const Graph& graph = programs_.graph();
   for (ValueId result : graph.results) {
@@ -55,6 +55,7 @@ void Net::begin_step(const StepSettings& settings, bool votes_to_stop) {
   updates_ = settings.updates;
   strategy_->begin_step(settings);
   *stop_votes_ = votes_to_stop ? 1.0f : 0.0f;
+  kept_ = 0;
 }
 
 Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece, const StepScalars& scalars) {
@@ -63,43 +64,44 @@ Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece,
     std::optional<NonFinite> found = executor.find_first_non_finite(inputs, scalars);
     if (!looking_->has_value()) *looking_ = found;
   } else if (piece.ends) {
-    adds_accumulated_ = !piece.starts;
+    merges_ = piece.merges;
     executor.step(inputs, scalars, range_ready_);
   } else {
     executor.step(inputs, scalars);
-    accumulate(piece);
+    keep_sum(piece);
   }
   return executor;
 }
 
-void Net::accumulate(const MicroBatch& piece) {
-  const float* gradients = arenas_->gradients.as<float>();
-  float* sums = accumulated_.as<float>();
-  size_t size = arenas_->layout.gradient_elements;
-  if (piece.starts) {
-    std::memcpy(sums, gradients, size * sizeof(float));
-    sums[stop_votes_ - gradients] = 0;  // no program writes the vote: it is counted with the last piece
-  } else {
-    for (size_t i = 0; i < size; ++i) sums[i] += gradients[i];
-    sums[stop_votes_ - gradients] = 0;
-  }
+void Net::add_kept(int newest, Range range) {
+  float* gradients = arenas_->gradients.as<float>();
+  const float* sum = sums_[kept_ - 1 - static_cast<size_t>(newest)].as<float>();
+  for (size_t i = range.begin; i < range.end; ++i) gradients[i] = sum[i] + gradients[i];
+}
+
+void Net::keep_sum(const MicroBatch& piece) {
+  Range all{0, arenas_->layout.gradient_elements};
+  for (int i = 0; i < piece.merges; ++i) add_kept(i, all);
+  kept_ -= static_cast<size_t>(piece.merges);
+  Buffer& newest = sums_.at(kept_++);
+  std::memcpy(newest.data(), arenas_->gradients.data(), all.size() * sizeof(float));
+  // No program writes the vote: it stays in the arena and is counted once, with the last piece.
+  newest.as<float>()[stop_votes_ - arenas_->gradients.as<float>()] = 0;
 }
 
 void Net::ready(Range range) {
-  if (adds_accumulated_) {
-    float* gradients = arenas_->gradients.as<float>();
-    const float* sums = accumulated_.as<float>();
-    for (size_t i = range.begin; i < range.end; ++i) gradients[i] = sums[i] + gradients[i];
-  }
+  for (int i = 0; i < merges_; ++i) add_kept(i, range);
   strategy_->range_ready(range);
 }
 
-void Net::no_share() {
+void Net::run_nothing(const MicroBatch& piece) {
   if (looking_ != nullptr) return;
   float vote = *stop_votes_;
   std::memset(arenas_->gradients.data(), 0, arenas_->gradients.bytes());
   *stop_votes_ = vote;
-  strategy_->range_ready({0, arenas_->layout.gradient_elements});
+  if (!piece.ends) return keep_sum(piece);
+  merges_ = piece.merges;
+  ready({0, arenas_->layout.gradient_elements});
 }
 
 ExchangeSeconds Net::update() {

@@ -47,15 +47,15 @@ class Net {
   // Back to how the run began: parameters and states drawn anew, slots zero.
   void restart();
 
-  // A step: begin_step; run() for each piece of this rank's share of the batch, or no_share();
+  // A step: begin_step; run() or run_nothing() for each piece of this rank's share of the batch, in order;
   // finish_exchange; then update(), unless the step is to be left out.
   void begin_step(const StepSettings& settings, bool votes_to_stop);
-  // Gradients and statistics of one piece. Those of several are summed; with the last piece ranges become
-  // ready one by one, so that exchange overlaps with it. Returns the program, whose results stay valid until
-  // anything else runs in the workspace.
+  // Gradients and statistics of one piece. Those of several are summed as the pieces say; with the last piece
+  // ranges become ready one by one, so that exchange overlaps with it. Returns the program, whose results
+  // stay valid until anything else runs in the workspace.
   Executor& run(std::span<const void* const> inputs, const MicroBatch& piece, const StepScalars& scalars);
-  // Fewer samples than ranks: a share of zero, but a part in the exchange.
-  void no_share();
+  // A piece without samples: zeros, but a part in the sum and in the exchange.
+  void run_nothing(const MicroBatch& piece);
   StepReport finish_exchange() { return strategy_->finish_exchange(); }
   ExchangeSeconds update();
   void collect_gradients() { strategy_->collect_gradients(); }
@@ -75,7 +75,9 @@ class Net {
   Executor& evaluation(int64_t batch) { return programs_.evaluation(batch); }
 
  private:
-  void accumulate(const MicroBatch& piece);
+  void keep_sum(const MicroBatch& piece);
+  // gradients = kept sum `newest` places from the newest one + gradients, over the range.
+  void add_kept(int newest, Range range);
   void ready(Range range);
 
   std::string name_;
@@ -86,8 +88,9 @@ class Net {
   std::unique_ptr<Arenas> arenas_;
   std::unique_ptr<Strategy> strategy_;
   std::optional<ParameterAverage> average_;
-  Buffer accumulated_;  // sums over pieces so far, like the gradient arena; empty without micro-batches
-  bool adds_accumulated_ = false;
+  std::vector<Buffer> sums_;  // over pieces so far, each like the gradient arena
+  size_t kept_ = 0;           // of them hold something
+  int merges_ = 0;            // of the last piece
   std::optional<NonFinite>* looking_ = nullptr;
   int64_t updates_ = 0;               // done before the step that runs
   std::vector<const float*> losses_;  // in the statistics behind the gradients

@@ -13,6 +13,7 @@
 #include "train/programs.h"
 #include "train/session.h"
 #include "train/strategies.h"
+#include "train/virtual_ranks.h"
 
 namespace trireme {
 namespace {
@@ -135,9 +136,12 @@ std::string plan_report(const Config& config, int ranks) {
   const Dataset& dataset = *data.training;
   RunLength length = run_length(config, dataset.size());
   int64_t global_batch = std::min(config.data.batch, dataset.size());
-  auto share = std::max<int64_t>(1, static_cast<int64_t>(slice_of(global_batch, 0, ranks).size()));
-  int64_t pieces = piece_count(share, config.train.micro_batches);
-  int64_t batch = piece_of(share, 0, pieces).count;
+  Sharing sharing = sharing_of(config, 0, ranks);
+  auto share = std::max<int64_t>(
+      1, static_cast<int64_t>(share_of(global_batch, 0, ranks, sharing.virtual_ranks).size()));
+  Pieces cut(global_batch, sharing);
+  int64_t pieces = cut.count();
+  int64_t batch = cut[0].count;
   CompileOptions options = compile_options(config);
   std::vector<NetPlan> plans;
   for (NetGraphs& graphs : net_graphs(config, dataset.sample_shape())) {
@@ -149,7 +153,9 @@ std::string plan_report(const Config& config, int ranks) {
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ": ";
     text += fmt::format("program of rank 0 of {} (local batch {}{}), backend {}:\n", ranks, share,
-                        pieces > 1 ? fmt::format(" in {} pieces of up to {}", pieces, batch) : "",
+                        pieces > 1 ? fmt::format(" in {} {} of up to {}", pieces,
+                                                 sharing.virtual_ranks > 0 ? "shards" : "pieces", batch)
+                                   : "",
                         config.train.backend);
     text += program_lines(plan);
   }

@@ -11,13 +11,13 @@
 namespace trireme {
 namespace {
 
-void add_pieces(std::set<int64_t>& sizes, int64_t count, int64_t micro_batches) {
-  int64_t pieces = piece_count(count, micro_batches);
-  for (int64_t i = 0; i < pieces; ++i) sizes.insert(piece_of(count, i, pieces).count);
-}
-
 void add_size(std::set<int64_t>& sizes, int64_t size) {
   if (size > 0) sizes.insert(size);
+}
+
+void add_pieces(std::set<int64_t>& sizes, int64_t global_count, const Sharing& sharing) {
+  Pieces pieces(global_count, sharing);
+  for (int64_t i = 0; i < pieces.count(); ++i) add_size(sizes, pieces[i].count);
 }
 
 Recompute recompute_policy(const TrainConfig& train) {
@@ -70,14 +70,16 @@ std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
   throw ConfigError("train.backend = \"{}\": no such backend", train.backend);
 }
 
-BatchSizes batch_sizes(const DataConfig& data, int64_t micro_batches, int64_t training_samples,
-                       int64_t validation_samples, int rank, int ranks) {
-  auto slice = [&](int64_t count) { return static_cast<int64_t>(slice_of(count, rank, ranks).size()); };
+BatchSizes batch_sizes(const DataConfig& data, const Sharing& sharing, int64_t training_samples,
+                       int64_t validation_samples) {
   BatchSizes sizes;
-  sizes.largest_share = slice(std::min(data.batch, training_samples));
-  if (training_samples >= data.batch) add_pieces(sizes.training, slice(data.batch), micro_batches);
-  add_pieces(sizes.training, slice(training_samples % data.batch), micro_batches);
-  int64_t own = slice(validation_samples);
+  sizes.sharing = sharing;
+  int64_t largest = std::min(data.batch, training_samples);
+  sizes.largest_share =
+      static_cast<int64_t>(share_of(largest, sharing.rank, sharing.ranks, sharing.virtual_ranks).size());
+  if (training_samples >= data.batch) add_pieces(sizes.training, data.batch, sharing);
+  add_pieces(sizes.training, training_samples % data.batch, sharing);
+  auto own = static_cast<int64_t>(slice_of(validation_samples, sharing.rank, sharing.ranks).size());
   if (own >= data.validation_batch) add_size(sizes.evaluation, data.validation_batch);
   add_size(sizes.evaluation, own % data.validation_batch);
   return sizes;

@@ -17,6 +17,7 @@
 #include "exec/arenas.h"
 #include "exec/compile.h"
 #include "exec/executor.h"
+#include "train/micro_batches.h"
 
 namespace trireme {
 
@@ -41,15 +42,16 @@ std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads);
 
 // The batch sizes for which a rank needs programs.
 struct BatchSizes {
+  Sharing sharing = {};
   std::set<int64_t> training;    // without 0; may be empty (more ranks than samples in a batch)
   std::set<int64_t> evaluation;  // without 0
   int64_t largest_share = 0;     // the most samples that this rank gets in one training step
 };
 
-// Of `rank` among `ranks`: slices of full and last batches, cut into micro-batches. validation_samples may be
+// Of one rank: its pieces of full and last batches. validation_samples may be
 // 0.
-BatchSizes batch_sizes(const DataConfig& data, int64_t micro_batches, int64_t training_samples,
-                       int64_t validation_samples, int rank, int ranks);
+BatchSizes batch_sizes(const DataConfig& data, const Sharing& sharing, int64_t training_samples,
+                       int64_t validation_samples);
 
 // Compiled at once, bound in a second step, since nets share one workspace whose size is known only when all
 // of them are compiled. Evaluation programs are bound when first asked for, so that a run's first step does

@@ -25,6 +25,7 @@ struct PositionCard {
 
 // Names in CheckpointRun::numbers.
 constexpr const char* rate_factor_number = "learning_rate_factor";
+constexpr const char* virtual_ranks_number = "virtual_ranks";
 constexpr const char* skipped_number = "skipped_steps";
 constexpr const char* loss_scale_number = "loss_scale";
 constexpr const char* good_steps_number = "loss_scale_good_steps";
@@ -104,12 +105,27 @@ void check_slots(const Checkpoint& checkpoint, const Net& net, const WholeState&
   }
 }
 
+// Of the run that made the checkpoint.
+int64_t virtual_ranks_of(const CheckpointRun& run) {
+  return static_cast<int64_t>(number_of(run, virtual_ranks_number, 0));
+}
+
 void warn_of_changes(const Session& session, const CheckpointRun& run, Logger& log) {
   if (run.dataset_identity != session.dataset_identity) {
     log.warning(
         "the training data is not what the checkpoint was made with; training goes on with the new data");
   }
-  if (run.world_size != session.communicator.size()) {
+  int64_t shards = session.config.parallel.virtual_ranks;
+  int64_t former_shards = virtual_ranks_of(run);
+  if (shards != former_shards) {
+    log.warning("parallel.virtual_ranks was {} and is {} now: sums are rounded differently from here on",
+                former_shards, shards);
+  } else if (run.world_size != session.communicator.size() && shards > 0) {
+    log.info(
+        "the checkpoint was made by {} rank(s), now there are {}: with parallel.virtual_ranks = {} the same "
+        "bits",
+        run.world_size, session.communicator.size(), shards);
+  } else if (run.world_size != session.communicator.size()) {
     log.info(
         "the checkpoint was made by {} rank(s), now there are {}: the same samples in every step, sums "
         "rounded "
@@ -193,6 +209,9 @@ CheckpointContent checkpoint_content(Session& session, const std::vector<WholeSt
   if (const auto& scale = session.learner->loss_scale()) {
     run.numbers[loss_scale_number] = scale->state().scale;
     run.numbers[good_steps_number] = static_cast<double>(scale->state().good_steps);
+  }
+  if (session.config.parallel.virtual_ranks > 0) {
+    run.numbers[virtual_ranks_number] = static_cast<double>(session.config.parallel.virtual_ranks);
   }
   if (position.skipped_steps > 0) run.numbers[skipped_number] = static_cast<double>(position.skipped_steps);
   return content;

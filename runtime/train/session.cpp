@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "data/sampler.h"
+#include "train/virtual_ranks.h"
 
 namespace trireme {
 namespace {
@@ -37,7 +38,7 @@ Session::Session(const Config& session_config, Communicator& session_communicato
       communicator(session_communicator),
       placement(place_ranks(communicator)),
       data(open_datasets(config.data)),
-      threads(config.train.threads > 0 ? static_cast<int>(config.train.threads) : placement.threads()),
+      threads(compute_threads(config, placement.threads())),
       overlap(overlaps_exchange(config.comm.overlap, communicator.size(), placement, threads)) {
   length = run_length(config, data.training->size());
   dataset_identity = data.training->identity();
@@ -46,9 +47,8 @@ Session::Session(const Config& session_config, Communicator& session_communicato
   require_agreement(communicator, "the configs", fingerprint(text.data(), text.size()));
   require_agreement(communicator, "the training data",
                     fingerprint(dataset_identity.data(), dataset_identity.size()));
-  BatchSizes sizes =
-      batch_sizes(config.data, config.train.micro_batches, data.training->size(),
-                  data.validation ? data.validation->size() : 0, communicator.rank(), communicator.size());
+  BatchSizes sizes = batch_sizes(config.data, sharing_of(config, communicator), data.training->size(),
+                                 data.validation ? data.validation->size() : 0);
   learner =
       make_learner({config, data.training->sample_shape(), sizes, length, threads, communicator, overlap});
   require_agreement(communicator, "the arena layouts", fingerprint_of_layouts(*learner));

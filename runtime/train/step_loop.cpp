@@ -85,9 +85,12 @@ class StepLoop {
     return progress;
   }
   LoaderOptions loader_options() const {
-    return {static_cast<uint64_t>(session_.config.run.seed), session_.communicator.rank(),
-            session_.communicator.size(), position_.step,
-            std::max(position_.step, session_.length.total_steps)};
+    return {static_cast<uint64_t>(session_.config.run.seed),
+            session_.communicator.rank(),
+            session_.communicator.size(),
+            position_.step,
+            std::max(position_.step, session_.length.total_steps),
+            session_.config.parallel.virtual_ranks};
   }
   bool at_epoch_end() const {
     return position_.step > 0 && position_.step % session_.length.steps_per_epoch == 0;

@@ -41,12 +41,16 @@ class SupervisedLearner : public Learner {
 
   void compute(const Batch& batch, const StepScalars& scalars) override {
     Net& net = *nets_.front();
-    if (batch.count == 0) net.no_share();
-    int64_t pieces = piece_count(batch.count, config_.train.micro_batches);
+    if (batch.count == 0) net.run_nothing({});
+    Pieces pieces(batch.global_count, sharing_);
     const auto* features = static_cast<const std::byte*>(batch.features);
     const auto* targets = static_cast<const std::byte*>(batch.targets);
-    for (int64_t i = 0; i < pieces; ++i) {
-      MicroBatch piece = piece_of(batch.count, i, pieces);
+    for (int64_t i = 0; i < pieces.count(); ++i) {
+      MicroBatch piece = pieces[i];
+      if (piece.count == 0) {
+        net.run_nothing(piece);
+        continue;
+      }
       std::array<const void*, 2> inputs{features + piece.first * features_bytes(sample_),
                                         targets + piece.first * targets_bytes(sample_)};
       net.run(inputs, piece, scalars_of_piece(scalars, piece));

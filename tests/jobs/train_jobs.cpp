@@ -200,6 +200,26 @@ TEST_F(TrainJobs, killed_and_started_again_gives_the_same_bits) {
   }
 }
 
+// The same bits on any number of processes, over a stop on four and a start on two.
+TEST_F(TrainJobs, virtual_ranks_give_the_same_bits_on_any_number_of_ranks) {
+  std::vector<std::string> keys{"--set", "parallel.virtual_ranks=8", "--set", "train.epochs=10"};
+  for (int ranks : {1, 2, 4}) {
+    ASSERT_EQ(run(command(ranks, "of" + std::to_string(ranks), keys)), 0) << output_;
+  }
+  nlohmann::json whole = summary("of1")["parameters_sha256"];
+  EXPECT_EQ(summary("of2")["parameters_sha256"], whole);
+  EXPECT_EQ(summary("of4")["parameters_sha256"], whole);
+  {
+    Job job(folder_.path(), command(4, "parts", keys));
+    ASSERT_TRUE(wait_for_step("parts", 10)) << job.output();
+    for (pid_t rank : job.children()) ::kill(rank, SIGTERM);
+    EXPECT_EQ(job.wait(), 75) << job.output();
+  }
+  ASSERT_EQ(run(command(2, "parts", keys)), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("the same bits"));
+  EXPECT_EQ(summary("parts")["parameters_sha256"], whole);
+}
+
 // As srun does it: every rank gets the signal. 75 tells the batch script to submit again.
 TEST_F(TrainJobs, a_signal_saves_the_state_and_exits_75) {
   ASSERT_EQ(run(command(2, "whole")), 0) << output_;

@@ -9,13 +9,16 @@ namespace trireme::test {
 namespace {
 
 TEST(MicroBatch, cuts_evenly_and_leaves_no_piece_empty) {
-  EXPECT_EQ(piece_count(17, 4), 4);
-  EXPECT_EQ(piece_count(3, 4), 3);
-  EXPECT_EQ(piece_count(0, 4), 0);
-  EXPECT_EQ(piece_of(17, 0, 4), (MicroBatch{0, 5, true, false}));
-  EXPECT_EQ(piece_of(17, 1, 4), (MicroBatch{5, 4, false, false}));
-  EXPECT_EQ(piece_of(17, 3, 4), (MicroBatch{13, 4, false, true}));
-  EXPECT_EQ(piece_of(17, 0, 1), (MicroBatch{0, 17, true, true}));
+  Sharing four{.micro_batches = 4};
+  EXPECT_EQ(Pieces(17, four).count(), 4);
+  EXPECT_EQ(Pieces(3, four).count(), 3);
+  EXPECT_EQ(Pieces(0, four).count(), 0);
+  EXPECT_EQ(Pieces(17, four)[0], (MicroBatch{0, 5, 0, false}));
+  EXPECT_EQ(Pieces(17, four)[1], (MicroBatch{5, 4, 1, false}));
+  EXPECT_EQ(Pieces(17, four)[3], (MicroBatch{13, 4, 1, true}));
+  EXPECT_EQ(Pieces(17, Sharing{})[0], (MicroBatch{0, 17, 0, true}));
+  EXPECT_EQ(Pieces(17, (Sharing{.rank = 1, .ranks = 2, .micro_batches = 4}))[0],
+            (MicroBatch{0, 2, 0, false}));
 }
 
 class MicroBatches : public TrainingTest {
