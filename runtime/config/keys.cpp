@@ -75,56 +75,55 @@ KeyTable checkpoint_table(CheckpointConfig& c) {
 }
 
 KeyTable comm_table(CommConfig& c) {
-  return {"comm",
-          "how ranks talk to each other",
-          {
-              {"transport",
-               &c.transport,
-               {.doc = "What MPI may use between ranks. auto: what it finds best. rdma: InfiniBand, RoCE or "
-                       "the like "
-                       "between nodes. tcp: sockets between nodes. shared_memory: one node only. What was "
-                       "really chosen "
-                       "is told at start.",
-                .choices = {"auto", "rdma", "tcp", "shared_memory"}}},
-              {"require_rdma",
-               &c.require_rdma,
-               {.doc = "Refuse to run over anything but RDMA between nodes, and say what is missing."}},
-              {"backend",
-               &c.backend,
-               {.doc = "Who shares gradients. auto: shared_memory on one node, hierarchical on several, mpi "
-                       "where there is "
-                       "one rank a node. mpi: messages throughout. shared_memory: ranks of one node add up "
-                       "each other's "
-                       "memory in place. hierarchical: shared memory inside nodes, messages between them.",
-                .choices = {"auto", "mpi", "shared_memory", "hierarchical"}}},
-              {"leaders",
-               &c.leaders,
-               {.doc = "Ranks of each node that talk to other nodes, each about a part of the gradients; 0: "
-                       "as many as "
-                       "the fabric has ports.",
-                .at_least = 0,
-                .at_most = 1024}},
-              {"bucket_bytes",
-               &c.bucket_bytes,
-               {.doc = "Gradients travel in pieces of about this size, each as soon as it is ready, while "
-                       "the rest is "
-                       "still being computed.",
-                .at_least = 1024}},
-              {"overlap",
-               &c.overlap,
-               {.doc = "Exchange gradients in a thread of its own while the rest is still being computed. "
-                       "auto: where a "
-                       "rank has a core to spare for it, which a train.threads below the number of its cores "
-                       "leaves.",
-                .choices = {"auto", "on", "off"}}},
-              {"timeout_seconds",
-               &c.timeout_seconds,
-               {.doc = "When a rank has waited this long for others, or nobody has heard of a rank this "
-                       "long, the job "
-                       "ends and says who is missing where; 0 for no such watch.",
-                .at_least = 0,
-                .at_most = 1e6}},
-          }};
+  return {
+      "comm",
+      "how ranks talk to each other",
+      {
+          {"transport",
+           &c.transport,
+           {.doc = "What MPI may use between ranks. auto: what it finds best. rdma: InfiniBand, RoCE or "
+                   "the like "
+                   "between nodes. tcp: sockets between nodes. shared_memory: one node only. What was "
+                   "really chosen "
+                   "is told at start.",
+            .choices = {"auto", "rdma", "tcp", "shared_memory"}}},
+          {"require_rdma",
+           &c.require_rdma,
+           {.doc = "Refuse to run over anything but RDMA between nodes, and say what is missing."}},
+          {"backend",
+           &c.backend,
+           {.doc = "Who shares gradients. auto: shared_memory on one node, hierarchical on several, mpi "
+                   "where there is "
+                   "one rank a node. mpi: messages throughout. shared_memory: ranks of one node add up "
+                   "each other's "
+                   "memory in place. hierarchical: shared memory inside nodes, messages between them.",
+            .choices = {"auto", "mpi", "shared_memory", "hierarchical"}}},
+          {"leaders",
+           &c.leaders,
+           {.doc = "Ranks of each node that talk to other nodes, each about a part of the gradients; 0: "
+                   "as many as "
+                   "the fabric has ports.",
+            .at_least = 0,
+            .at_most = 1024}},
+          {"bucket_bytes",
+           &c.bucket_bytes,
+           {.doc = "Gradients travel in pieces of about this size, each as soon as it is ready, while the "
+                   "rest is still being computed. Where that overlaps, a small net's are smaller.",
+            .at_least = 1024}},
+          {"overlap",
+           &c.overlap,
+           {.doc = "Exchange gradients in a thread of its own while the rest is still being computed. "
+                   "auto: where every rank has a core to spare for it, which a train.threads below the "
+                   "number of its cores leaves.",
+            .choices = {"auto", "on", "off"}}},
+          {"timeout_seconds",
+           &c.timeout_seconds,
+           {.doc = "When a rank has waited this long for others, or nobody has heard of a rank this "
+                   "long, the job "
+                   "ends and says who is missing where; 0 for no such watch.",
+            .at_least = 0,
+            .at_most = 1e6}},
+      }};
 }
 
 std::vector<KeyTable> tables_of(Config& c) {

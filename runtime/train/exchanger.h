@@ -35,9 +35,9 @@ struct ExchangeSeconds {
   }
 };
 
-// Whether exchanges of a rank get a thread of their own. `mode` is comm.overlap: "on", "off", or "auto":
-// where the rank has a core to spare beside the `threads` that compute (leave one by train.threads). One rank
-// of a group may have one where another has none: the collectives and their order are the same.
+// Whether this rank could exchange in a thread of its own. `mode` is comm.overlap: "on", "off", or "auto":
+// where the rank has a core to spare beside the `threads` that compute (leave one by train.threads). A run
+// does it where all ranks can.
 bool overlaps_exchange(const std::string& mode, int ranks, const Placement& placement, int threads);
 
 // MPI's nonblocking collectives do not progress while nobody is inside of MPI, so a thread calls blocking

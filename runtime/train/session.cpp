@@ -23,6 +23,14 @@ uint64_t fingerprint_of_layouts(const Learner& learner) {
   return fingerprint(text.data(), text.size());
 }
 
+// Collective: a step waits for the slowest rank, and buckets must be the same on all.
+bool all_overlap(const Config& config, Communicator& communicator, const Placement& placement, int threads) {
+  bool own = overlaps_exchange(config.comm.overlap, communicator.size(), placement, threads);
+  int64_t lacking = own ? 0 : 1;
+  communicator.all_reduce(&lacking, 1, DType::int64, ReduceOp::max);
+  return lacking == 0;
+}
+
 }  // namespace
 
 RunLength run_length(const Config& config, int64_t samples) {
@@ -39,7 +47,7 @@ Session::Session(const Config& session_config, Communicator& session_communicato
       placement(place_ranks(communicator)),
       data(open_datasets(config.data)),
       threads(compute_threads(config, placement.threads())),
-      overlap(overlaps_exchange(config.comm.overlap, communicator.size(), placement, threads)) {
+      overlap(all_overlap(config, communicator, placement, threads)) {
   length = run_length(config, data.training->size());
   dataset_identity = data.training->identity();
 

@@ -46,7 +46,7 @@ class Session {
   Datasets data;  // validation may be null
   RunLength length;
   int threads;   // of the backend, per rank
-  bool overlap;  // this rank exchanges in a thread of its own
+  bool overlap;  // ranks exchange in a thread of their own; the same on all
   std::unique_ptr<Learner> learner;
   std::string dataset_identity;  // names the training data: Dataset::identity()
 };

@@ -1,5 +1,6 @@
 #include "train/strategies.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -8,10 +9,23 @@
 namespace trireme {
 namespace {
 
+// Of a net of one bucket nothing could be exchanged before all is ready, and of any net the last bucket is
+// never hidden: so, where exchange overlaps, a net makes some buckets at least, as long as they are worth a
+// collective each.
+constexpr size_t least_buckets = 16;
+constexpr size_t least_bucket_bytes = size_t{64} << 10;
+
+size_t piece_bytes(const CommConfig& comm, size_t gradient_bytes, bool overlaps) {
+  auto bytes = static_cast<size_t>(comm.bucket_bytes);
+  if (!overlaps) return bytes;
+  return std::min(bytes, std::max(gradient_bytes / least_buckets, least_bucket_bytes));
+}
+
 std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerConfig& optimizer,
                                          Arenas& arenas, Communicator& communicator, Exchanger& exchanger) {
   AllReduceOptions options;
-  options.bucket_bytes = static_cast<size_t>(config.comm.bucket_bytes);
+  options.bucket_bytes =
+      piece_bytes(config.comm, arenas.layout.gradient_elements * sizeof(float), exchanger.overlaps());
   options.clip_norm = config.train.gradient_clip_norm;
   std::vector<UpdateSpan> spans = update_spans(parameter_tensors(arenas.layout), optimizer);
   Shards shards;

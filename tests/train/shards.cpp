@@ -167,7 +167,7 @@ TEST_P(EveryRule, moves_to_the_same_bits_and_takes_its_part_of_the_memory) {
       run_ranks(ranks, [&](Communicator& communicator) {
         Config config = strategy_config(GetParam(), clip_norm);
         Moved whole(config, communicator, false, false);
-        Moved sharded(config, communicator, true, communicator.rank() % 2 == 1);
+        Moved sharded(config, communicator, true, ranks % 2 == 1);
         state_bytes += sharded.strategy->state_bytes();
         if (ranks > 1) {
           EXPECT_LT(sharded.strategy->state_bytes(), whole.strategy->state_bytes());
