@@ -350,6 +350,28 @@ TEST_F(ShardedRuns, checkpoints_are_the_same_with_and_without) {
   EXPECT_EQ(travel("b", other_ranks, true), travel("c", other_ranks, false));
 }
 
+// Shards, the communication thread and the tree of virtual ranks at once.
+TEST_F(ShardedRuns, any_number_of_ranks_gives_the_same_bits_with_virtual_ranks) {
+  Config c =
+      config(std::string(wide) + "parallel.virtual_ranks = 4\ntrain.gradient_clip_norm = 0.5\n", 61, 17);
+  std::string alone = run(c, 1, "alone").result.parameters_sha256;
+  for (const char* kind : {"off", "on"}) {
+    Config own = with_shards(c);
+    own.comm.overlap = kind;
+    for (int ranks : {2, 4}) {
+      EXPECT_EQ(run(own, ranks, kind + std::to_string(ranks)).result.parameters_sha256, alone);
+    }
+    for (int ranks : {4, 2, 1}) {
+      RunOutcome part = run(own, ranks, std::string("parts") + kind, [&](TrainOptions& options, int) {
+        stop_after(options, ranks == 4 ? 2 : ranks == 2 ? 5 : 100);
+      });
+      if (ranks == 1) {
+        EXPECT_EQ(part.result.parameters_sha256, alone);
+      }
+    }
+  }
+}
+
 TEST_F(ShardedRuns, roll_back_like_others) {
   std::string keys =
       "train.epochs = 1\ntrain.on_nan = \"rollback\"\ntrain.log_every_steps = 1\nmodel.hidden = [160, 100]\n"
