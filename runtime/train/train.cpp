@@ -110,6 +110,12 @@ class Run {
     log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}{}", config_.run.name,
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
              config_.train.backend, s.overlap ? ", exchange in a thread of its own" : "");
+    if (config_.allreduce.shard_optimizer && communicator_.size() > 1) {
+      size_t bytes = 0;
+      for (const auto& net : s.learner->nets()) bytes += net->state_bytes();
+      log.info("the optimizer's state is spread over {} ranks, {:.1f} MiB here", communicator_.size(),
+               static_cast<double>(bytes) / 1048576);
+    }
     if (!options_.network.empty()) log.info("MPI messages: {}", options_.network);
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,

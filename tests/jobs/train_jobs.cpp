@@ -220,6 +220,53 @@ TEST_F(TrainJobs, virtual_ranks_give_the_same_bits_on_any_number_of_ranks) {
   EXPECT_EQ(summary("parts")["parameters_sha256"], whole);
 }
 
+// With a communication thread in every process and without, with a part of the optimizer in each and without.
+TEST_F(TrainJobs, overlap_and_shards_leave_every_bit) {
+  std::ofstream(folder_ / "net.toml") << R"(
+[data]
+train = "train.h5"
+validation = "validation.h5"
+batch = 17
+[model]
+kind = "mlp"
+hidden = [200, 100]
+[train]
+epochs = 4
+threads = 1
+gradient_clip_norm = 0.5
+[optimizer]
+kind = "adamw"
+[comm]
+bucket_bytes = 16384
+)";
+  for (int ranks : {2, 3}) {
+    std::string whole;
+    for (std::string overlap : {"off", "on"}) {
+      for (std::string shards : {"false", "true"}) {
+        std::string name = std::to_string(ranks) + overlap + shards;
+        ASSERT_EQ(run(command(ranks, name,
+                              {"--set", "comm.overlap=" + overlap, "--set",
+                               "parallel.allreduce.shard_optimizer=" + shards})),
+                  0)
+            << output_;
+        std::string hash = summary(name)["parameters_sha256"];
+        if (whole.empty()) whole = hash;
+        EXPECT_EQ(hash, whole) << name;
+      }
+    }
+  }
+}
+
+// The threads of the others wait in a collective when it dies.
+TEST_F(TrainJobs, a_lost_rank_ends_a_job_that_overlaps) {
+  Job job(folder_.path(), command(3, "run", {"--set", "train.epochs=100000", "--set", "comm.overlap=on"}));
+  ASSERT_TRUE(wait_for_step("run", 5)) << job.output();
+  ::kill(job.children().at(1), SIGKILL);
+  Clock::time_point killed = Clock::now();
+  EXPECT_NE(job.wait(), 0);
+  EXPECT_LT(seconds_since(killed), 20.0);
+}
+
 // As srun does it: every rank gets the signal. 75 tells the batch script to submit again.
 TEST_F(TrainJobs, a_signal_saves_the_state_and_exits_75) {
   ASSERT_EQ(run(command(2, "whole")), 0) << output_;
