@@ -7,11 +7,34 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/mpi_tree.h"
 #include "comm/reduce.h"
 #include "comm/world.h"
 
 namespace trireme {
 namespace {
+
+// The type by which MPI itself may reduce: where no order can make a difference, and there is one. Else null.
+MPI_Datatype exact_type(DType type, ReduceOp op) {
+  switch (type) {
+    case DType::int32:
+      return MPI_INT32_T;
+    case DType::int64:
+      return MPI_INT64_T;
+    case DType::uint8:
+      return MPI_UINT8_T;
+    case DType::uint16:
+      return MPI_UINT16_T;
+    case DType::float32:
+      return op == ReduceOp::max ? MPI_FLOAT : MPI_DATATYPE_NULL;
+    case DType::float64:
+      return op == ReduceOp::max ? MPI_DOUBLE : MPI_DATATYPE_NULL;
+    case DType::bfloat16:
+    case DType::float16:
+      break;
+  }
+  return MPI_DATATYPE_NULL;
+}
 
 // body(first, count) for consecutive pieces of [0, total).
 template <class F>
@@ -24,15 +47,14 @@ void in_pieces(size_t total, size_t piece, F&& body) {
 class MpiCommunicator final : public Communicator {
  public:
   // Takes the MPI communicator over.
-  MpiCommunicator(MPI_Comm comm, size_t piece,
+  MpiCommunicator(MPI_Comm comm, const MpiTuning& tuning,
                   std::shared_ptr<Activity> activity = std::make_shared<Activity>())
-      : Communicator(std::move(activity)),
-        comm_(comm),
-        piece_(piece),
-        exceptions_at_birth_(std::uncaught_exceptions()) {
+      : Communicator(std::move(activity)), comm_(comm), exceptions_at_birth_(std::uncaught_exceptions()) {
     check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check_mpi(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+    group_ = {.comm = comm_, .rank = rank_, .size = size_, .tuning = tuning};
+    group_.requests.reserve(4 * static_cast<size_t>(size_));
   }
   ~MpiCommunicator() override {
     // Freeing is collective: not while an exception is on its way, and not when MPI is gone.
@@ -48,39 +70,33 @@ class MpiCommunicator final : public Communicator {
   std::string name() const override { return "mpi"; }
 
  private:
-  // Every rank gets everybody's values and sums them along the tree.
   void do_all_reduce(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
-    size_t element = size_of(type);
-    std::vector<std::byte> all(count * element * static_cast<size_t>(size_));
-    std::vector<size_t> bounds;
-    std::vector<const void*> parts;
-    for (size_t r = 0; r <= static_cast<size_t>(size_); ++r) {
-      bounds.push_back(r * count);
-      if (r > 0) parts.push_back(all.data() + bounds[r - 1] * element);
+    if (send != receive && count != 0) std::memcpy(receive, send, count * size_of(type));
+    if (MPI_Datatype exact = exact_type(type, op); exact != MPI_DATATYPE_NULL) {
+      in_pieces(count, group_.tuning.piece, [&](size_t first, int n) {
+        check_mpi(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(receive) + first * size_of(type), n,
+                                exact, op == ReduceOp::max ? MPI_MAX : MPI_SUM, comm_),
+                  "all_reduce");
+      });
+    } else {
+      all_reduce_along_tree(group_, receive, count, type, op);
     }
-    do_all_gather(send, all.data(), bounds, type);
-    if (count != 0) reduce_parts(parts, receive, count, type, op);
+    if (op == ReduceOp::average) divide(receive, count, type, size_);
   }
 
   void do_all_gather(const void* send, void* receive, std::span<const size_t> bounds, DType type) override {
-    size_t bytes =
-        (bounds[static_cast<size_t>(rank_) + 1] - bounds[static_cast<size_t>(rank_)]) * size_of(type);
-    auto* own = static_cast<std::byte*>(receive) + bounds[static_cast<size_t>(rank_)] * size_of(type);
-    if (bytes != 0 && own != send) std::memcpy(own, send, bytes);
-    for (size_t root = 0; root < static_cast<size_t>(size_); ++root) {
-      broadcast_pieces(static_cast<std::byte*>(receive) + bounds[root] * size_of(type),
-                       (bounds[root + 1] - bounds[root]) * size_of(type), static_cast<int>(root),
-                       "all_gather");
-    }
+    auto own = static_cast<size_t>(rank_);
+    auto* place = static_cast<std::byte*>(receive) + bounds[own] * size_of(type);
+    size_t bytes = (bounds[own + 1] - bounds[own]) * size_of(type);
+    if (bytes != 0 && place != send) std::memcpy(place, send, bytes);
+    all_gather_blocks(group_, receive, bounds, size_of(type));
   }
 
   void do_reduce_scatter(const void* send, void* receive, std::span<const size_t> bounds, DType type,
                          ReduceOp op) override {
-    std::vector<std::byte> all(bounds.back() * size_of(type));
-    do_all_reduce(send, all.data(), bounds.back(), type, op);
-    size_t first = bounds[static_cast<size_t>(rank_)];
-    size_t count = bounds[static_cast<size_t>(rank_) + 1] - first;
-    if (count != 0) std::memcpy(receive, all.data() + first * size_of(type), count * size_of(type));
+    reduce_scatter_along_tree(group_, send, receive, bounds, type, op);
+    auto own = static_cast<size_t>(rank_);
+    if (op == ReduceOp::average) divide(receive, bounds[own + 1] - bounds[own], type, size_);
   }
 
   void do_broadcast(void* data, size_t bytes, int root) override {
@@ -92,17 +108,17 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Communicator> do_split(int color, int key) override {
     MPI_Comm part = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split(comm_, color, key, &part), "split");
-    return std::make_unique<MpiCommunicator>(part, piece_);
+    return std::make_unique<MpiCommunicator>(part, group_.tuning);
   }
 
   void broadcast_pieces(void* data, size_t bytes, int root, const char* operation) {
-    in_pieces(bytes, piece_, [&](size_t first, int n) {
+    in_pieces(bytes, group_.tuning.piece, [&](size_t first, int n) {
       check_mpi(MPI_Bcast(static_cast<std::byte*>(data) + first, n, MPI_BYTE, root, comm_), operation);
     });
   }
 
   MPI_Comm comm_;
-  size_t piece_;
+  MpiGroup group_;
   int exceptions_at_birth_;
   int rank_ = 0;
   int size_ = 1;
@@ -125,10 +141,10 @@ void check_mpi(int code, const char* operation) {
 }
 
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm group, std::shared_ptr<Activity> activity,
-                                                    size_t piece) {
+                                                    const MpiTuning& tuning) {
   MPI_Comm own = MPI_COMM_NULL;
   check_mpi(MPI_Comm_dup(group, &own), "MPI_Comm_dup");
-  return std::make_unique<MpiCommunicator>(own, std::clamp<size_t>(piece, 1, mpi_piece), std::move(activity));
+  return std::make_unique<MpiCommunicator>(own, tuning, std::move(activity));
 }
 
 }  // namespace trireme

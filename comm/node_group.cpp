@@ -1,8 +1,10 @@
 #include "comm/node_group.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "base/error.h"
 #include "comm/world.h"
@@ -24,6 +26,13 @@ bool is_crowded(Communicator& group) {
   group.all_gather(&mine, sizeof mine, DType::uint8, all.data());
   for (const cpu_set_t& other : all) CPU_OR(&mine, &mine, &other);
   return CPU_COUNT(&mine) < group.size();
+}
+
+bool is_one_process(Communicator& group) {
+  auto own = static_cast<int64_t>(getpid());
+  std::vector<int64_t> all(static_cast<size_t>(group.size()));
+  group.all_gather(&own, 1, DType::int64, all.data());
+  return std::all_of(all.begin(), all.end(), [own](int64_t process) { return process == own; });
 }
 
 uint64_t packed(const NodeWish& wish) {
@@ -63,7 +72,11 @@ struct NodeGroup::Region {
 };
 
 NodeGroup::NodeGroup(std::unique_ptr<Communicator> bootstrap)
-    : bootstrap_(std::move(bootstrap)), rank_(bootstrap_->rank()), size_(bootstrap_->size()) {
+    : bootstrap_(std::move(bootstrap)),
+      rank_(bootstrap_->rank()),
+      size_(bootstrap_->size()),
+      one_process_(is_one_process(*bootstrap_)),
+      exceptions_at_birth_(std::uncaught_exceptions()) {
   size_t bytes = sizeof(NodeFlags) + staging_slots * staging_bytes;
   control_ = std::make_unique<SharedSegment>(*bootstrap_, bytes);
   std::vector<NodeFlags*> flags;
@@ -73,7 +86,12 @@ NodeGroup::NodeGroup(std::unique_ptr<Communicator> bootstrap)
   receive_.resize(static_cast<size_t>(size_));
 }
 
-NodeGroup::~NodeGroup() { barrier_->leave(); }
+NodeGroup::~NodeGroup() {
+  // A process that fails ends the whole job with its own message and code (run_main); were the others told
+  // now, theirs would come first.
+  bool failing = std::uncaught_exceptions() > exceptions_at_birth_;
+  if (one_process_ || !failing) barrier_->leave();
+}
 
 std::byte* NodeGroup::staging(int rank, uint32_t turn) const {
   return control_->part(rank) + sizeof(NodeFlags) + turn % staging_slots * staging_bytes;

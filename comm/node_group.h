@@ -35,8 +35,10 @@ struct NodeWish {
 //   if (group.all_registered()) ... work on group.send_of(r) and group.receive_of(r), of every rank r ...
 //   group.meet({});  // all are done with my memory
 //
-// The death of a rank is not seen here: the watchdog and the launcher end such a job. A rank that leaves
-// in an orderly way (its NodeGroup is destroyed, by an exception too) is: the others get CommError.
+// The death of a rank is not seen here: the watchdog and the launcher end such a job. A rank that leaves in
+// an orderly way (its NodeGroup is destroyed; among ranks of one process, threads, by an exception too) is:
+// the others get CommError. A process that leaves by an exception says nothing, since it is about to end the
+// job (run_main).
 class NodeGroup {
  public:
   // Collective: all ranks of `bootstrap` are on one node, as processes or threads. Memory is made by its help
@@ -87,6 +89,8 @@ class NodeGroup {
   std::unique_ptr<Communicator> bootstrap_;
   int rank_;
   int size_;
+  bool one_process_;
+  int exceptions_at_birth_;
   std::unique_ptr<SharedSegment> control_;
   std::unique_ptr<NodeBarrier> barrier_;
   std::vector<std::shared_ptr<Region>> regions_;

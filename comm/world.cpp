@@ -7,6 +7,7 @@
 #include "comm/fabric.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
+#include "comm/select.h"
 
 namespace trireme {
 
@@ -47,7 +48,9 @@ World::World(const CommOptions& options)
   check_mpi(MPI_Allreduce(&first, &hosts_, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD), "MPI_Allreduce");
 
   network_ = fabric.check(MPI_COMM_WORLD, hosts_);
-  communicator_ = make_mpi_communicator(MPI_COMM_WORLD);
+  Selection selection = make_world_communicator(MPI_COMM_WORLD, options, std::make_shared<Activity>());
+  communicator_ = std::move(selection.communicator);
+  backend_ = selection.description;
   owns_mpi_ = true;
 }
 

@@ -59,6 +59,8 @@ class World {
 
   // What messages go over, as found out after MPI_Init: "ob1 over vader, tcp"; "none: one rank" without MPI.
   const std::string& network() const { return network_; }
+  // Who shares gradients, in words: "shared memory" (see select.h). Empty for a lone process.
+  const std::string& backend() const { return backend_; }
 
   // All ranks; lives as long as the World.
   Communicator& communicator() { return *communicator_; }
@@ -72,6 +74,7 @@ class World {
   std::string host_;
   std::string launcher_;
   std::string network_ = "none: one rank";
+  std::string backend_;
   double init_seconds_ = 0;
   bool owns_mpi_ = false;
   int exceptions_at_birth_ = 0;

@@ -59,7 +59,10 @@ int body(int argc, char** argv) {
   TrainOptions options;
   options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
   options.fresh = line.has("--fresh");
-  if (world.size() > 1) options.network = world.network();
+  if (world.size() > 1) {
+    options.network = world.network();
+    options.exchange = world.backend();
+  }
   options.quiet = line.has("--quiet");
   options.stop_requested = stop_requested;
   TrainResult result = train(config, world.communicator(), options);

@@ -117,6 +117,7 @@ class Run {
                static_cast<double>(bytes) / 1048576);
     }
     if (!options_.network.empty()) log.info("MPI messages: {}", options_.network);
+    if (!options_.exchange.empty()) log.info("exchange of gradients: {}", options_.exchange);
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);

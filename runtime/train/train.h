@@ -34,6 +34,7 @@ struct TrainOptions {
   bool fresh = false;                         // removes what an earlier run left, instead of resuming
   bool quiet = false;                         // the console gets warnings and errors only
   std::string network = {};                   // what ranks' messages go over, to be told at start
+  std::string exchange = {};                  // by what ranks share gradients, to be told at start
   std::FILE* console = stderr;                // null for none
   std::function<bool()> stop_requested = {};  // polled; may turn true on any rank at any time
   TrainHooks hooks = {};

@@ -40,15 +40,28 @@ TEST(Mpi, Split) {
   EXPECT_THROW(the_world->communicator().split(-3, 0), CommError);
 }
 
-// What more than INT_MAX elements go through, with pieces small enough to try.
-TEST(Mpi, Pieces) {
-  for (size_t piece : {1u, 7u, 100u}) {
-    auto group = make_mpi_communicator(MPI_COMM_WORLD, std::make_shared<Activity>(), piece);
-    for (size_t count : {0u, 1u, 6u, 7u, 8u, 15u, 100u, 101u, 353u}) {
-      test::check_type<float>(*group, count);
-      test::check_type<int64_t>(*group, count);
+// Every algorithm at every size: in pieces (as more than INT_MAX bytes go), in chunks, in rounds of the
+// whole.
+TEST(Mpi, EveryAlgorithm) {
+  for (size_t small : {0u, 1u << 30}) {
+    for (size_t piece : {5u, 64u, 1u << 30}) {
+      MpiTuning tuning{.piece = piece, .small_bytes = small, .chunk_bytes = piece * 3};
+      auto group = make_mpi_communicator(MPI_COMM_WORLD, std::make_shared<Activity>(), tuning);
+      for (size_t count : {0u, 1u, 6u, 7u, 8u, 15u, 101u, 353u}) {
+        test::check_type<float>(*group, count);
+        test::check_type<int64_t>(*group, count);
+        test::check_type<BFloat16>(*group, count);
+        if (count == 0) continue;
+        test::check_tree<float>(*group, count);
+        test::check_tree<Float16>(*group, count);
+      }
     }
   }
+}
+
+TEST(Mpi, SumsAlongTheTree) {
+  for (size_t count : {1u, 37u, 5001u, 300007u}) test::check_tree<float>(the_world->communicator(), count);
+  test::check_tree<double>(the_world->communicator(), 777);
 }
 
 TEST(Mpi, ErrorsNameRankHostAndOperation) {
@@ -72,7 +85,7 @@ TEST(Mpi, ErrorsNameRankHostAndOperation) {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   return trireme::run_main("test_comm_mpi", argc, argv, [](int, char**) {
-    trireme::World world;
+    trireme::World world({.backend = "mpi"});
     trireme::the_world = &world;
     int result = RUN_ALL_TESTS();
     float worst = static_cast<float>(result);
