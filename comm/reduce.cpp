@@ -7,7 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "base/error.h"
+#include "comm/reduce_pass.h"
 
 namespace trireme {
 namespace {
@@ -37,61 +37,91 @@ void with_type(DType type, F&& body) {
   }
 }
 
-template <class T>
-void combine_loop(const T* left, const T* right, T* out, size_t count, ReduceOp op) {
-  using W = Wide<T>;
-  if (op == ReduceOp::max) {
-    for (size_t i = 0; i < count; ++i) out[i] = static_cast<T>(std::max<W>(left[i], right[i]));
-  } else {
-    for (size_t i = 0; i < count; ++i)
-      out[i] = static_cast<T>(static_cast<W>(left[i]) + static_cast<W>(right[i]));
+using Parts = std::span<const void* const>;
+
+// What does not change while a reduction goes on.
+struct Job {
+  DType type;
+  bool is_max;
+  bool has_pass(size_t parts) const { return is_max ? parts == 2 : trireme::has_pass(parts, type); }
+  void pass(Parts parts, void* first, void* second, size_t count) const {
+    if (is_max) {
+      max_pass(parts.data(), first, second, count, type);
+    } else {
+      sum_pass(parts.data(), parts.size(), first, second, count, type);
+    }
   }
+};
+
+const void* shifted(const void* memory, size_t bytes) {
+  return static_cast<const std::byte*>(memory) + bytes;
 }
+void* shifted(void* memory, size_t bytes) { return static_cast<std::byte*>(memory) + bytes; }
 
 // Where tree(0, n) is cut.
 size_t middle_of(size_t n) { return std::bit_floor(n - 1); }
 
-// The tree over parts[first...first + n) at elements [at, at + count): where the result lies, which is
-// `scratch` of this level or, for one part, the part itself.
-template <class T>
-const T* tree(std::span<const void* const> parts, size_t at, size_t count, ReduceOp op, T* scratch) {
-  if (parts.size() == 1) return static_cast<const T*>(parts[0]) + at;
-  constexpr size_t block = block_bytes / sizeof(T);
+// tree(parts) of `count` elements, `offset` bytes into them, into `first` and `second`, which may be null.
+// The two halves go by way of the scratch, but for halves of one part, which lie where they are; `scratch`
+// has two blocks for each level.
+void reduce_block(const Job& job, Parts parts, size_t offset, void* first, void* second, size_t count,
+                  std::byte* scratch) {
+  if (job.has_pass(parts.size())) {
+    std::array<const void*, 8> here{};
+    for (size_t r = 0; r < parts.size(); ++r) here[r] = shifted(parts[r], offset);
+    return job.pass({here.data(), parts.size()}, first, second, count);
+  }
   size_t middle = middle_of(parts.size());
-  const T* left = tree(parts.first(middle), at, count, op, scratch);
-  const T* right = tree(parts.subspan(middle), at, count, op, scratch + block);
-  combine_loop(left, right, scratch, count, op);
-  return scratch;
+  const std::array<Parts, 2> halves{parts.first(middle), parts.subspan(middle)};
+  std::array<const void*, 2> sums{};
+  for (size_t half = 0; half < 2; ++half) {
+    if (halves[half].size() == 1) {
+      sums[half] = shifted(halves[half][0], offset);
+    } else {
+      reduce_block(job, halves[half], offset, scratch + half * block_bytes, nullptr, count,
+                   scratch + 2 * block_bytes);
+      sums[half] = scratch + half * block_bytes;
+    }
+  }
+  job.pass(sums, first, second, count);
 }
 
 }  // namespace
 
-void reduce_parts(std::span<const void* const> parts, void* out, size_t count, DType type, ReduceOp op) {
-  with_type(type, [&](auto zero) {
-    using T = decltype(zero);
-    constexpr size_t block = block_bytes / sizeof(T);
-    alignas(64) std::array<std::byte, block_bytes * most_levels> scratch;  // not initialised
-    for (size_t at = 0; at < count; at += block) {
-      size_t n = std::min(block, count - at);
-      const T* result = tree<T>(parts, at, n, op, reinterpret_cast<T*>(scratch.data()));
-      T* to = static_cast<T*>(out) + at;
-      if (result != to) std::memmove(to, result, n * sizeof(T));
-    }
-  });
-  if (op == ReduceOp::average) divide(out, count, type, static_cast<int>(parts.size()));
+void reduce_parts(Parts parts, void* out, size_t count, DType type, ReduceOp op) {
+  reduce_parts(parts, std::span<void* const>(&out, 1), count, type, op);
 }
 
-void reduce_parts(std::span<const void* const> parts, std::span<void* const> outs, size_t count, DType type,
-                  ReduceOp op) {
-  reduce_parts(parts, outs[0], count, type, op);
-  for (void* out : outs.subspan(1)) std::memcpy(out, outs[0], count * size_of(type));
+void reduce_parts(Parts parts, std::span<void* const> outs, size_t count, DType type, ReduceOp op) {
+  const Job job{type, op == ReduceOp::max};
+  void* second = outs.size() > 1 ? outs[1] : nullptr;
+  const bool plain = op != ReduceOp::average && outs.size() <= 2;
+  if (plain && job.has_pass(parts.size())) return job.pass(parts, outs[0], second, count);
+
+  // Block by block: what is read again to be divided or copied is then still in the first-level cache.
+  alignas(64) std::array<std::byte, 2 * block_bytes * most_levels> scratch;  // not initialised
+  const size_t element = size_of(type), block = block_bytes / element;
+  for (size_t at = 0; at < count; at += block) {
+    size_t n = std::min(block, count - at), offset = at * element;
+    void* first = shifted(outs[0], offset);
+    size_t written = 1;
+    if (parts.size() == 1) {
+      if (first != shifted(parts[0], offset)) std::memmove(first, shifted(parts[0], offset), n * element);
+    } else {
+      written = plain ? outs.size() : 1;
+      reduce_block(job, parts, offset, first, written == 2 ? shifted(second, offset) : nullptr, n,
+                   scratch.data());
+    }
+    if (op == ReduceOp::average) divide(first, n, type, static_cast<int>(parts.size()));
+    for (void* out : outs.subspan(written)) {
+      if (shifted(out, offset) != first) std::memcpy(shifted(out, offset), first, n * element);
+    }
+  }
 }
 
 void combine(const void* left, const void* right, void* out, size_t count, DType type, ReduceOp op) {
-  with_type(type, [&](auto zero) {
-    using T = decltype(zero);
-    combine_loop(static_cast<const T*>(left), static_cast<const T*>(right), static_cast<T*>(out), count, op);
-  });
+  const std::array<const void*, 2> parts{left, right};
+  Job{type, op == ReduceOp::max}.pass(parts, out, nullptr, count);
 }
 
 void divide(void* data, size_t count, DType type, int ranks) {

@@ -9,7 +9,7 @@
 // Memory bound: 12 bytes read and 8 written a parameter, in one pass.
 #include <cmath>
 
-#include "optim/clones.h"
+#include "base/clones.h"
 #include "optim/optimizer.h"
 
 namespace trireme {

@@ -11,7 +11,7 @@
 // Memory bound: 16 bytes read and 12 written a parameter, in one pass.
 #include "optim/adam_factors.h"
 
-#include "optim/clones.h"
+#include "base/clones.h"
 
 namespace trireme {
 namespace {

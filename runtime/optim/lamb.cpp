@@ -13,8 +13,8 @@
 #include <array>
 #include <cmath>
 
+#include "base/clones.h"
 #include "optim/adam_factors.h"
-#include "optim/clones.h"
 #include "optim/norm.h"
 
 namespace trireme {

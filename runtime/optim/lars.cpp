@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "optim/clones.h"
+#include "base/clones.h"
 #include "optim/norm.h"
 #include "optim/optimizer.h"
 

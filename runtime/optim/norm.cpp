@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "optim/clones.h"
+#include "base/clones.h"
 
 namespace trireme {
 namespace {

@@ -19,6 +19,9 @@ TRIREME_PACKAGES_TEXT=(bible-kjv)
 # To build the tests and benches.
 # shellcheck disable=SC2034
 TRIREME_PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev)
+# What comparisons are made with (perf/); the benches are built without it too.
+# shellcheck disable=SC2034
+TRIREME_PACKAGES_PEERS=(libgloo-dev)
 # To run a SLURM cluster on this machine (scripts/devcluster).
 # shellcheck disable=SC2034
 TRIREME_PACKAGES_CLUSTER=(slurm-wlm munge iproute2 util-linux openmpi-bin)
