@@ -35,11 +35,6 @@ bool is_one_process(Communicator& group) {
   return std::all_of(all.begin(), all.end(), [own](int64_t process) { return process == own; });
 }
 
-uint64_t packed(const NodeWish& wish) {
-  return static_cast<uint64_t>(wish.operation) | static_cast<uint64_t>(wish.type) << 8 |
-         static_cast<uint64_t>(wish.op) << 16 | static_cast<uint64_t>(static_cast<uint32_t>(wish.root)) << 32;
-}
-
 std::string to_string(const NodePost& post) {
   static constexpr const char* operations[] = {"done",       "all_reduce", "reduce_scatter",
                                                "all_gather", "broadcast",  "barrier"};
@@ -110,17 +105,14 @@ Buffer NodeGroup::allocate(size_t bytes) {
   });
 }
 
-void NodeGroup::locate(const void* memory, size_t bytes, int32_t& number, uint64_t& offset) const {
-  number = bytes == 0 ? no_bytes : unregistered;
-  offset = 0;
-  if (bytes == 0) return;
+NodeGroup::Place NodeGroup::locate(const void* memory, size_t bytes) const {
+  if (bytes == 0) return {no_bytes, 0};
   const auto* first = static_cast<const std::byte*>(memory);
   for (const auto& region : regions_) {
     if (first < region->part || first + bytes > region->part + region->part_bytes || region->freed) continue;
-    number = region->number;
-    offset = static_cast<uint64_t>(first - region->part);
-    return;
+    return {region->number, static_cast<uint64_t>(first - region->part)};
   }
+  return {unregistered, 0};
 }
 
 std::byte* NodeGroup::address(int rank, int32_t number, uint64_t offset) const {
@@ -132,20 +124,13 @@ std::byte* NodeGroup::address(int rank, int32_t number, uint64_t offset) const {
                   host_name(), rank);
 }
 
-void NodeGroup::meet(const NodeWish& wish) {
-  NodePost mine;
-  mine.what = packed(wish);
-  mine.count = wish.count;
-  mine.detail = wish.detail;
-  if (wish.tells_memory) {
-    locate(wish.send, wish.send_bytes, mine.send_region, mine.send_offset);
-    if (wish.receive == wish.send) {
-      mine.receive_region = mine.send_region;
-      mine.receive_offset = mine.send_offset;
-    } else {
-      locate(wish.receive, wish.receive_bytes, mine.receive_region, mine.receive_offset);
-    }
+void NodeGroup::agree(uint64_t what, uint64_t count, uint64_t detail, const NodeWish* memory) {
+  Place send{no_bytes, 0}, receive{no_bytes, 0};
+  if (memory != nullptr) {
+    send = locate(memory->send, memory->send_bytes);
+    receive = memory->receive == memory->send ? send : locate(memory->receive, memory->receive_bytes);
   }
+  const NodePost mine{what, count, detail, send.region, receive.region, send.offset, receive.offset};
   int gone = barrier_->meet(mine);
   if (gone >= 0) {
     throw CommError(
@@ -154,14 +139,14 @@ void NodeGroup::meet(const NodeWish& wish) {
         "calls than this one",
         rank_, host_name(), to_string(mine), gone);
   }
-  if (wish.tells_memory) all_registered_ = true;
+  if (memory != nullptr) all_registered_ = true;
   for (int r = 0; r < size_; ++r) {
-    const NodePost& other = barrier_->said(r);
-    if (other.what != mine.what || other.count != mine.count || other.detail != mine.detail) {
+    const NodePost& other = r == rank_ ? mine : barrier_->said(r);
+    if (other.what != mine.what || other.count != mine.count || other.detail != mine.detail) [[unlikely]] {
       throw CommError("rank {} on {}: ranks disagree: {} here, {} on rank {} of this node", rank_,
                       host_name(), to_string(mine), to_string(other), r);
     }
-    if (!wish.tells_memory) continue;
+    if (memory == nullptr) continue;
     auto at = static_cast<size_t>(r);
     send_[at] = address(r, other.send_region, other.send_offset);
     receive_[at] = address(r, other.receive_region, other.receive_offset);

@@ -26,6 +26,12 @@ struct NodeWish {
   size_t send_bytes = 0;
   const void* receive = nullptr;
   size_t receive_bytes = 0;
+
+  // All of it that is a small number.
+  uint64_t what() const {
+    return static_cast<uint64_t>(operation) | static_cast<uint64_t>(type) << 8 |
+           static_cast<uint64_t>(op) << 16 | static_cast<uint64_t>(static_cast<uint32_t>(root)) << 32;
+  }
 };
 
 // All of it is for one thread at a time, and the same calls on all ranks in the same order. A typical
@@ -58,7 +64,9 @@ class NodeGroup {
 
   // Says what this rank wants and waits for everybody to. Throws CommError on every rank when they do not
   // want the same, and when one has left.
-  void meet(const NodeWish& wish);
+  void meet(const NodeWish& wish) {
+    agree(wish.what(), wish.count, wish.detail, wish.tells_memory ? &wish : nullptr);
+  }
 
   // Of the last meeting that told memory, until the next one that does: whether all ranks' memory is
   // registered (no bytes count as such), and where that of `rank` lies in this rank's address space (null
@@ -83,7 +91,12 @@ class NodeGroup {
  private:
   struct Region;
 
-  void locate(const void* memory, size_t bytes, int32_t& region, uint64_t& offset) const;
+  struct Place {
+    int32_t region;
+    uint64_t offset;
+  };
+  void agree(uint64_t what, uint64_t count, uint64_t detail, const NodeWish* memory);
+  Place locate(const void* memory, size_t bytes) const;
   std::byte* address(int rank, int32_t region, uint64_t offset) const;
 
   std::unique_ptr<Communicator> bootstrap_;

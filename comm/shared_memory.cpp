@@ -28,6 +28,7 @@ constexpr size_t line = 64;
 // Up to here one meeting and n reads beat two meetings and slices. Measured by perf/all_reduce; see
 // comm/README.md.
 constexpr size_t small_bytes = 2048;
+constexpr size_t small_slice = 16384, small_step = 256;
 // Up to that many ranks reducing everything oneself beats copying results out.
 constexpr int most_ranks_in_slots = 3;
 
@@ -105,12 +106,19 @@ class SharedMemoryCommunicator final : public Communicator {
     const auto address = reinterpret_cast<uintptr_t>(group_.receive_of(0)) % line;  // alike on all ranks
     const size_t lead = (line - address) % line / element;
     const size_t first = cut(me_, count, lead, element), last = cut(me_ + 1, count, lead, element);
-    if (first < last) {
+    // Processors fetch ahead what follows: at the end of a small slice lines of the next one, out of the
+    // cache of the rank that works there, which then has to fetch them back. So the lower half of the ranks
+    // goes downwards.
+    const bool downwards = 2 * me_ < ranks_ && (last - first) * element <= small_slice;
+    const size_t step = downwards ? small_step / element : last - first;
+    for (size_t end = last; end > first;) {
+      size_t begin = end - first > step ? end - step : first;
       for (size_t r = 0; r < ranks_; ++r) {
-        parts_[r] = group_.sends()[r] + first * element;
-        outs_[r] = group_.receives()[r] + first * element;
+        parts_[r] = group_.sends()[r] + begin * element;
+        outs_[r] = group_.receives()[r] + begin * element;
       }
-      reduce_parts(parts_, outs_, last - first, type, op);
+      reduce_parts(parts_, outs_, end - begin, type, op);
+      end = begin;
     }
     group_.meet({});
   }

@@ -7,7 +7,7 @@
 // beforehand.
 //
 // The calls of a round follow each other with nothing between, as in other benchmarks, so that small memory
-// stays in the caches where the last call left it. With `rewrite` every rank writes all of its memory before
+// stays in the caches where the last call left it. With --rewrite every rank writes all of its memory before
 // each call, as a backward pass does, and the time that this takes alone is taken off.
 #include <sched.h>
 
@@ -106,7 +106,41 @@ std::string cell(const Contender* best, bool named) {
   return named ? text + " " + best->name : text;
 }
 
-void measure(size_t bytes, int rounds, double round_seconds, bool rewrite, Gloo* gloo) {
+struct Options {
+  int rounds = 21;
+  double milliseconds = 20;
+  bool rewrite = false;
+  bool peers = true;
+  std::vector<size_t> sizes{4u << 10, 64u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20};
+};
+
+Options options_of(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    std::string key = argv[i];
+    auto value = [&] {
+      if (++i == argc) throw UsageError("{} needs a value", key);
+      return std::string(argv[i]);
+    };
+    if (key == "--rewrite") {
+      options.rewrite = true;
+    } else if (key == "--ours") {
+      options.peers = false;
+    } else if (key == "--rounds") {
+      options.rounds = std::stoi(value());
+    } else if (key == "--milliseconds") {
+      options.milliseconds = std::stod(value());
+    } else if (key == "--bytes") {
+      options.sizes = {std::stoul(value())};
+    } else {
+      throw UsageError("unknown option {}", key);
+    }
+  }
+  return options;
+}
+
+void measure(size_t bytes, const Options& options, Gloo* gloo) {
+  const bool rewrite = options.rewrite;
   const size_t count = bytes / sizeof(float);
   auto shared = make_shared_memory_communicator(make_mpi_communicator(MPI_COMM_WORLD));
   auto messages = make_mpi_communicator(MPI_COMM_WORLD);
@@ -121,11 +155,13 @@ void measure(size_t bytes, int rounds, double round_seconds, bool rewrite, Gloo*
   all.push_back({"ours, out of place", "", a, b,
                  [&] { shared->all_reduce(a, b, count, DType::float32, ReduceOp::sum); }});
   all.push_back({"ours, plain memory", "", p, p, [&] { shared->all_reduce(p, count, DType::float32); }});
-  all.push_back({"ours over MPI", "", p, p, [&] { messages->all_reduce(p, count, DType::float32); }});
-  all.push_back({"Open MPI", "in place", p, p,
-                 [&] { MPI_Allreduce(MPI_IN_PLACE, p, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); }});
-  all.push_back({"Open MPI", "out of place", p, q,
-                 [&] { MPI_Allreduce(p, q, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); }});
+  if (options.peers) {
+    all.push_back({"ours over MPI", "", p, p, [&] { messages->all_reduce(p, count, DType::float32); }});
+    all.push_back({"Open MPI", "in place", p, p,
+                   [&] { MPI_Allreduce(MPI_IN_PLACE, p, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); }});
+    all.push_back({"Open MPI", "out of place", p, q,
+                   [&] { MPI_Allreduce(p, q, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); }});
+  }
   if (gloo != nullptr) {
     for (const GlooAlgorithm& one : gloo->algorithms(p, count))
       all.push_back({"gloo", one.name, p, p, one.run});
@@ -148,9 +184,9 @@ void measure(size_t bytes, int rounds, double round_seconds, bool rewrite, Gloo*
     MPI_Barrier(MPI_COMM_WORLD);
     double once = timed(one, bytes, rewrite, 1);
     once = std::min(once, timed(one, bytes, rewrite, std::clamp(static_cast<long>(2e-3 / once), 2l, 1000l)));
-    one.calls = std::clamp(static_cast<long>(round_seconds / once), 2l, 200000l);
+    one.calls = std::clamp(static_cast<long>(options.milliseconds / 1e3 / once), 2l, 200000l);
   }
-  for (int round = 0; round < rounds; ++round) {
+  for (int round = 0; round < options.rounds; ++round) {
     double writing = rewrite ? timed(nothing, bytes, true, all[0].calls) : 0;
     for (Contender& one : all) one.seconds.push_back(timed(one, bytes, rewrite, one.calls) - writing);
   }
@@ -178,10 +214,7 @@ void measure(size_t bytes, int rounds, double round_seconds, bool rewrite, Gloo*
   std::fflush(stdout);
 }
 
-int run(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 21;
-  const double round_seconds = (argc > 2 ? std::atof(argv[2]) : 20) / 1e3;
-  const bool rewrite = argc > 3 && std::strcmp(argv[3], "rewrite") == 0;
+void run(const Options& options) {
   std::vector<char> folder(256);
   if (the_rank == 0) {
     auto made = (std::filesystem::temp_directory_path() / "trireme-all-reduce-XXXXXX").string();
@@ -189,18 +222,15 @@ int run(int argc, char** argv) {
     if (mkdtemp(folder.data()) == nullptr) throw IoError("cannot make a folder like {}", folder.data());
   }
   MPI_Bcast(folder.data(), static_cast<int>(folder.size()), MPI_CHAR, 0, MPI_COMM_WORLD);
-  std::unique_ptr<Gloo> gloo = make_gloo(the_rank, the_size, folder.data());
+  std::unique_ptr<Gloo> gloo = options.peers ? make_gloo(the_rank, the_size, folder.data()) : nullptr;
   if (the_rank == 0) {
     fmt::print(
         "| size | ours, registered | ours, out of place | ours, plain memory | ours over MPI messages "
         "| Open MPI (best) | gloo (best) | copy-add | Open MPI / ours | gloo / ours | of copy-add |\n");
     fmt::print("|---|---|---|---|---|---|---|---|---|---|---|\n");
   }
-  for (size_t bytes : {4u << 10, 64u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
-    measure(bytes, rounds, round_seconds, rewrite, gloo.get());
-  }
+  for (size_t bytes : options.sizes) measure(bytes, options, gloo.get());
   if (the_rank == 0) std::filesystem::remove_all(folder.data());
-  return 0;
 }
 
 }  // namespace
@@ -211,7 +241,7 @@ int main(int argc, char** argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &trireme::bench::the_rank);
   MPI_Comm_size(MPI_COMM_WORLD, &trireme::bench::the_size);
   try {
-    trireme::bench::run(argc, argv);
+    trireme::bench::run(trireme::bench::options_of(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rank %d: %s\n", trireme::bench::the_rank, error.what());
     MPI_Abort(MPI_COMM_WORLD, 1);
