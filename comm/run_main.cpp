@@ -27,9 +27,9 @@ namespace {
 constexpr std::chrono::milliseconds others_wait{300};
 // How long a rank waits for the others to fail in the same way, where all do and there is no abort.
 constexpr std::chrono::milliseconds alike_stay{300};
-// How long the other nodes wait with what their machine lacks: when rank 0's lacks it too, that is enough
-// said.
-constexpr std::chrono::milliseconds other_nodes_wait{700};
+// How long first the other nodes and then their other ranks wait with what their machine lacks: when rank 0's
+// lacks it too, that is enough said.
+constexpr std::chrono::milliseconds in_turn_wait{700};
 // How long a rank that failed before MPI_Init waits for the others to come there.
 constexpr std::chrono::seconds meeting_limit{10};
 
@@ -77,7 +77,7 @@ bool sleep_unless_ended(std::chrono::nanoseconds time) {
   sigemptyset(&terminate);
   sigaddset(&terminate, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &terminate, nullptr);
-  timespec limit{0, time.count()};  // less than a second
+  timespec limit{time.count() / 1'000'000'000, time.count() % 1'000'000'000};
   return ::sigtimedwait(&terminate, nullptr, &limit) == SIGTERM;
 }
 
@@ -102,11 +102,10 @@ int abort_job(const std::string& name, const Failure& failure, int rank, bool pr
 // srun then reports that (143) instead of our code, and may lose the message.
 int end_before_init(const std::string& name, const Failure& failure, int rank) {
   if (failure.of_fabric && ranks_from_environment() > 1) {
-    // One machine's trouble or all machines': rank 0 speaks, and where the launcher has not ended the job
-    // upon that, the first rank of each other node that has the trouble.
-    if (rank != 0 && (sleep_unless_ended(other_nodes_wait) || local_rank_from_environment() != 0)) {
-      return failure.code;
-    }
+    // Everybody's trouble, one machine's or one rank's: rank 0 speaks, then the first rank of each node, then
+    // the others, as long as the launcher has not ended the job upon what was said before.
+    int turn = local_rank_from_environment() == 0 ? 1 : 2;
+    if (rank != 0 && sleep_unless_ended(turn * in_turn_wait)) return failure.code;
     print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
     sleep_unless_ended(alike_stay);
     return failure.code;

@@ -13,7 +13,8 @@ namespace trireme {
 // - before MPI_Init (or where there is no MPI) rank 0, by the launcher's environment, prints
 //   "trireme-NAME: error: MESSAGE" and every rank ends with the code. Other ranks are silent about the
 //   command line and the config, which all share; any other failure is taken to MPI_Init and goes the next
-//   way;
+//   way. What a machine lacks (FabricError) rank 0 tells first, with its host, and another rank only while
+//   the job has not ended upon that;
 // - after MPI_Init the process prints "trireme-NAME: error: rank R on HOST: MESSAGE" and calls
 //   MPI_Abort(MPI_COMM_WORLD, code), which takes all ranks down within seconds, also those that wait in a
 //   collective. MPI_Finalize is never called after an error. Rank 0 speaks first, so that an error that all
