@@ -81,15 +81,17 @@ KeyTable comm_table(CommConfig& c) {
       {
           {"transport",
            &c.transport,
-           {.doc = "What MPI may use between ranks. auto: what it finds best. rdma: InfiniBand, RoCE or "
-                   "the like "
-                   "between nodes. tcp: sockets between nodes. shared_memory: one node only. What was "
-                   "really chosen "
-                   "is told at start.",
+           {.doc = "What MPI's messages go over. auto: RDMA where there is an active port and software for "
+                   "it, else what Open MPI chooses. rdma: InfiniBand, RoCE, Omni-Path, EFA or Slingshot "
+                   "between nodes, and nothing else. tcp: sockets between nodes, whatever else there is. "
+                   "shared_memory: one node only. All but auto are refused (exit code 78) where the "
+                   "machine cannot give them or the environment (OMPI_MCA_*, UCX_*) says otherwise. "
+                   "What was really selected is told at start.",
             .choices = {"auto", "rdma", "tcp", "shared_memory"}}},
           {"require_rdma",
            &c.require_rdma,
-           {.doc = "Refuse to run over anything but RDMA between nodes, and say what is missing."}},
+           {.doc = "Refuse to run on a machine whose messages cannot go over RDMA, or do not, and say what "
+                   "is missing. Holds for one node and one rank too."}},
           {"backend",
            &c.backend,
            {.doc = "Who shares gradients. auto: shared_memory on one node, hierarchical on several, mpi "

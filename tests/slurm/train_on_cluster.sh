@@ -26,6 +26,8 @@ expect_end COMPLETED 0:0
 [[ $(summary whole state) == finished ]] || fail "the summary's state is '$(summary whole state)'"
 [[ $(summary whole steps) == 400 ]] || fail "the run took $(summary whole steps) steps, not 400"
 expect_log "2 rank(s) on 2 host(s)"
+[[ -e /sys/class/infiniband ]] || # which the nodes would see, too
+  expect_log "MPI messages: ob1 over tcp"
 accuracy=$(summary whole accuracy)
 awk -v a="$accuracy" 'BEGIN { exit !(a >= 0.80 && a <= 1) }' || fail "accuracy $accuracy is not in [0.80, 1]"
 echo "   accuracy $accuracy"
@@ -57,5 +59,13 @@ echo "== a bad config fails with its exit code, and says what is wrong"
 submit bad "$config" --set optimizer.learning_rat=1
 expect_end FAILED 78:0
 expect_log "optimizer.learning_rate"
+
+if [[ ! -e /sys/class/infiniband ]]; then
+  echo "== a network that no node has is refused, by name"
+  submit no-rdma "$config" --set comm.require_rdma=true
+  expect_end FAILED 78:0
+  expect_log "comm.require_rdma = true"
+  expect_log "no RDMA device"
+fi
 
 echo "all as it should be"
