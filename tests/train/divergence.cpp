@@ -96,6 +96,24 @@ TEST_F(Divergence, says_when_the_sum_over_ranks_overflows) {
   });
 }
 
+// Where the optimizer is sharded, only one rank has the sum: all say the same nevertheless.
+TEST_F(Divergence, says_so_on_all_ranks_where_one_has_the_sum) {
+  Config c = config("model.hidden = [160, 100]\nparallel.allreduce.shard_optimizer = true\n", 16, 2);
+  run_ranks(2, [&](Communicator& communicator) {
+    Session session(c, communicator);
+    Loader loader = Loader::training(*session.data.training, session.config.data,
+                                     {1, communicator.rank(), communicator.size(), 0, 1});
+    Batch batch = *loader.next();
+    StepOutcome outcome = session.learner->step(batch, {});
+    outcome.finite = false;
+    Arenas& arenas = session.learner->nets()[0]->arenas();
+    if (communicator.rank() == 0) arenas.gradients.as<float>()[0] = HUGE_VALF;
+    std::string why = explain_divergence(session, batch, 0, outcome);
+    EXPECT_THAT(why, HasSubstr("their sum over ranks is not: gradient of '" +
+                               arenas.layout.parameters[0].name + "'"));
+  });
+}
+
 TEST_F(Divergence, rolls_back_to_the_newest_checkpoint_at_half_the_rate) {
   for (int ranks : {1, 2}) {
     std::string name = "run" + std::to_string(ranks);
