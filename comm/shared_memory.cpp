@@ -27,7 +27,7 @@ namespace {
 constexpr size_t line = 64;
 // Up to here one meeting and n reads beat two meetings and slices. Measured by perf/all_reduce; see
 // comm/README.md.
-constexpr size_t small_bytes = 2048;
+constexpr size_t small_bytes = 1024;
 constexpr size_t small_slice = 16384, small_step = 256;
 // Up to that many ranks reducing everything oneself beats copying results out.
 constexpr int most_ranks_in_slots = 3;

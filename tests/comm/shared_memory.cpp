@@ -9,6 +9,7 @@
 #include <csignal>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/error.h"
@@ -190,6 +191,27 @@ TEST(SharedMemory, EveryKindOfSegmentWorksAndLeavesNothing) {
     });
   }
   EXPECT_EQ(names_in_shm(), 0u);
+}
+
+// Huge pages where enough are reserved, and a word on it where not.
+TEST(SharedMemory, HugePagesAreUsedWhereReserved) {
+  size_t free_pages = 0;
+  std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> free_pages;
+  run_ranks(2, [free_pages](Communicator& threads) {
+    const SegmentKind kinds[] = {SegmentKind::huge};
+    std::string message = message_of([&] {
+      SharedSegment segment(threads, size_t{3} << 20, kinds);
+      segment.part(threads.rank())[(3 << 20) - 1] = std::byte{7};
+      threads.barrier();
+      EXPECT_EQ(segment.part(1 - threads.rank())[(3 << 20) - 1], std::byte{7});
+      threads.barrier();
+    });
+    if (free_pages >= 4) {
+      EXPECT_EQ(message, "no error");
+    } else {
+      EXPECT_NE(message.find("huge pages are free"), std::string::npos) << message;
+    }
+  });
 }
 
 TEST(SharedMemory, NoRoomIsAnErrorOnAllRanks) {
