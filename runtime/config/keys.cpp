@@ -36,8 +36,10 @@ KeyTable parallel_table(ParallelConfig& c) {
                        "summed over a "
                        "fixed tree: 1, 2, 4, ... as many ranks end with the same parameters, bit for bit, "
                        "and a run may "
-                       "change its number of ranks when it is resumed. 0: one shard a rank, sums rounded "
-                       "accordingly.",
+                       "change its number of ranks when it is resumed. Holds for one executable, one kind of "
+                       "processor and one train.threads (0 means 1 here). A rank computes its shards one "
+                       "after another: the fewest that will do, best the most ranks that the run will have. "
+                       "0: one shard a rank, sums rounded accordingly.",
                 .at_least = 0,
                 .at_most = 65536}},
           }};

@@ -61,7 +61,8 @@ KeyTable train_table(TrainConfig& c) {
           {"threads",
            &c.threads,
            {.doc = "Compute threads of each rank; 0 divides the cores this job may use among the node's "
-                   "ranks (with parallel.virtual_ranks: 1, since the results' last bits depend on it).",
+                   "ranks (with parallel.virtual_ranks: 1, since the last bits of "
+                   "convolutions and lstm depend on it).",
             .at_least = 0,
             .at_most = 4096}},
           {"gradient_clip_norm",

@@ -41,7 +41,8 @@ std::string summary_json(const Summary& summary) {
                  {"parameters", summary.parameters},
                  {"parameters_sha256", summary.parameters_sha256},
                  {"ranks", summary.ranks},
-                 {"hosts", summary.hosts}};
+                 {"hosts", summary.hosts},
+                 {"virtual_ranks", summary.virtual_ranks}};
   if (!summary.error.empty()) object["error"] = summary.error;
   // An error message may hold bytes of a broken file name: replace what is not UTF-8 rather than throw.
   return object.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';

@@ -25,7 +25,8 @@ struct Summary {
   std::string parameters_sha256;  // of the float32 parameters in arena order
   int ranks = 1;
   int hosts = 1;
-  std::string error;  // the message, when failed
+  int64_t virtual_ranks = 0;  // parallel.virtual_ranks; 0: none
+  std::string error;          // the message, when failed
 };
 
 // The JSON text; nan and infinity become null, absent parts are null or left out ("error").

@@ -106,7 +106,21 @@ std::string optimizer_line(const NetPlan& plan, int ranks, bool sharded) {
   return text + "\n";
 }
 
-std::string figure_lines(const NetPlan& plan, int ranks, bool sharded) {
+// What summing the pieces of a share, or the shards of virtual ranks, takes beside the gradients.
+std::string sums_line(const ArenaLayout& layout, const Sharing& sharing) {
+  auto sums = static_cast<size_t>(sharing.most_sums());
+  if (sharing.virtual_ranks == 0 && sums == 0) return "";
+  std::string text = fmt::format("sums        {} kept beside the gradients, {}", sums,
+                                 bytes_of(sums * layout.gradient_elements));
+  if (sharing.virtual_ranks > 0) {
+    text += fmt::format(" (virtual ranks: {}, of which each rank computes {})", sharing.virtual_ranks,
+                        sharing.virtual_ranks / sharing.ranks);
+  }
+  return text + "\n";
+}
+
+std::string figure_lines(const NetPlan& plan, const Sharing& sharing, bool sharded) {
+  auto ranks = static_cast<int>(sharing.ranks);
   const Program& program = plan.program;
   const ArenaLayout& layout = program.layout;
   auto per_sample = [&](const Graph& graph) { return flops_of(graph) / static_cast<double>(plan.batch); };
@@ -117,6 +131,7 @@ std::string figure_lines(const NetPlan& plan, int ranks, bool sharded) {
   text += fmt::format("parameters  {} ({})\n", layout.parameter_count(), bytes_of(layout.parameter_elements));
   text += fmt::format("gradients   {} with {} statistics\n", bytes_of(layout.gradient_elements),
                       layout.gradient_elements - layout.parameter_elements);
+  text += sums_line(layout, sharing);
   text += optimizer_line(plan, ranks, sharded);
   text += precision_line(program.graph);
   text += fmt::format("activations {} planned, {} unplanned\n",
@@ -164,7 +179,7 @@ std::string plan_report(const Config& config, int ranks) {
                       length.steps_per_epoch, config.data.batch, length.total_steps);
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ":\n";
-    text += figure_lines(plan, ranks, config.allreduce.shard_optimizer) +
+    text += figure_lines(plan, sharing, config.allreduce.shard_optimizer) +
             recompute_line(plan, config.train.recompute);
   }
   return text;

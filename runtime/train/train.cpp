@@ -34,6 +34,7 @@ Summary summary_of(const Session& session, const RunPosition& position) {
   summary.parameters = session.learner->parameter_count();
   summary.ranks = session.communicator.size();
   summary.hosts = session.placement.hosts;
+  summary.virtual_ranks = session.config.parallel.virtual_ranks;
   return summary;
 }
 
@@ -110,6 +111,11 @@ class Run {
     log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}{}", config_.run.name,
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
              config_.train.backend, s.overlap ? ", exchange in a thread of its own" : "");
+    if (int64_t shards = config_.parallel.virtual_ranks; shards > 0) {
+      log.info(
+          "the same bits on 1, 2, 4, ... {} ranks of {} thread(s): {} virtual ranks, {} on each of these",
+          shards, s.threads, shards, shards / communicator_.size());
+    }
     if (config_.allreduce.shard_optimizer && communicator_.size() > 1) {
       size_t bytes = 0;
       for (const auto& net : s.learner->nets()) bytes += net->state_bytes();

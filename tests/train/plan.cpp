@@ -26,6 +26,22 @@ TEST_F(Plan, tells_shapes_counts_and_bytes) {
   EXPECT_THAT(plan_report(c, 1), HasSubstr("exchange    0 B"));
 }
 
+TEST_F(Plan, tells_of_shards_and_the_sums_that_they_keep) {
+  Config c = config("parallel.virtual_ranks = 8\n", 61, 17);
+  std::string alone = plan_report(c, 1);
+  EXPECT_THAT(alone, HasSubstr("local batch 17 in 8 shards of up to 3"));
+  EXPECT_THAT(alone, HasSubstr("float32[3, 8, 8, 1]"));
+  EXPECT_THAT(alone, testing::ContainsRegex(
+                         "sums        3 kept .* KiB .virtual ranks: 8, of which each rank computes 8"));
+  std::string pair = plan_report(c, 2);
+  EXPECT_THAT(pair, HasSubstr("local batch 9 in 4 shards of up to 3"));
+  EXPECT_THAT(pair, HasSubstr("sums        2 kept"));
+  EXPECT_THAT(plan_report(c, 8), HasSubstr("sums        0 kept beside the gradients, 0 B"));
+  expect_error(ExitCode::bad_config, {"parallel.virtual_ranks", "3 ranks"}, [&] { plan_report(c, 3); });
+  EXPECT_THAT(plan_report(config("train.micro_batches = 4\n"), 2), HasSubstr("sums        1 kept"));
+  EXPECT_THAT(plan_report(config(), 2), testing::Not(HasSubstr("sums  ")));
+}
+
 TEST_F(Plan, tells_of_parameter_groups) {
   Config c = config();
   c.optimizer.weight_decay = 0.125;

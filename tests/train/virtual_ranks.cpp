@@ -48,14 +48,17 @@ TEST(Pieces, share_a_batch_out) {
 
 class VirtualRanks : public TrainingTest {
  protected:
-  // The hash is the same on 1, 2 and 4 ranks; returns it.
+  // The hash and every step's loss and norm are the same on 1, 2 and 4 ranks; returns the hash.
   std::string expect_equal_bits(const Config& c, const std::string& name) {
-    std::string alone = run(c, 1, name + "1").result.parameters_sha256;
+    RunOutcome alone = run(c, 1, name + "1");
     for (int ranks : {2, 4}) {
-      EXPECT_EQ(run(c, ranks, name + std::to_string(ranks)).result.parameters_sha256, alone)
+      RunOutcome more = run(c, ranks, name + std::to_string(ranks));
+      EXPECT_EQ(more.result.parameters_sha256, alone.result.parameters_sha256)
           << name << " on " << ranks << " ranks";
+      EXPECT_EQ(more.losses(), alone.losses());
+      EXPECT_EQ(more.steps.back().gradient_norm, alone.steps.back().gradient_norm);
     }
-    return alone;
+    return alone.result.parameters_sha256;
   }
   // Two epochs of 61 samples in batches of 17: shards differ in size, and the last batch has 10 samples.
   Config sharded(const std::string& extra = "", int64_t shards = 8) {
@@ -66,6 +69,8 @@ class VirtualRanks : public TrainingTest {
 
 TEST_F(VirtualRanks, equal_bits_of_a_perceptron_that_depend_on_their_number_alone) {
   std::string eight = expect_equal_bits(sharded(), "eight");
+  EXPECT_EQ(summary("eight2")["virtual_ranks"], 8);
+  EXPECT_THAT(text_of("eight2/log.txt"), testing::HasSubstr("8 virtual ranks, 4 on each"));
   EXPECT_NE(eight, expect_equal_bits(sharded("", 4), "four"));
   EXPECT_EQ(eight, run(sharded(), 8, "of-eight").result.parameters_sha256);
 }
@@ -136,6 +141,64 @@ TEST_F(VirtualRanks, over_resumption_on_other_numbers_of_ranks) {
   EXPECT_EQ(run(c, 4, "parts", stopping_after(2)).result.state, Outcome::stopped);
   EXPECT_EQ(run(c, 2, "parts", stopping_after(7)).result.state, Outcome::stopped);
   EXPECT_EQ(run(c, 1, "parts").result.parameters_sha256, whole);
+}
+
+TEST_F(VirtualRanks, warn_when_a_run_goes_on_with_another_number_of_them) {
+  auto stop = [](TrainOptions& options, int) { stop_after(options, 3); };
+  run(sharded(), 2, "parts", stop);
+  run(sharded("", 4), 2, "parts");
+  EXPECT_THAT(text_of("parts/log.txt"),
+              testing::HasSubstr("parallel.virtual_ranks was 8 and is 4 now: sums are rounded differently"));
+  run(sharded("", 0), 2, "without", stop);
+  run(sharded(), 2, "without");
+  EXPECT_THAT(text_of("without/log.txt"), testing::HasSubstr("parallel.virtual_ranks was 0 and is 8 now"));
+}
+
+// The step that goes wrong, the look for its first bad tensor, and what comes after it.
+TEST_F(VirtualRanks, rollbacks) {
+  Config c = config(
+      "train.epochs = 1\ntrain.on_nan = \"rollback\"\nmodel.hidden = [160, 100]\n"
+      "optimizer.weight_decay = 40.0\noptimizer.learning_rate = 0.2\nparallel.virtual_ranks = 4\n",
+      800, 8);
+  c.optimizer.momentum = 0.1;
+  c.checkpoint.every_steps = 40;
+  expect_equal_bits(c, "rollback");
+  EXPECT_THAT(text_of("rollback2/log.txt"), testing::HasSubstr("ROLLBACK"));
+}
+
+// What a rank votes is counted once, however many shards it has: one vote of one rank of two stops the run
+// after the step it is cast in, and none does not.
+TEST_F(VirtualRanks, count_a_vote_once) {
+  RunOutcome outcome = run(sharded(), 2, "vote", [](TrainOptions& options, int rank) {
+    if (rank == 1) stop_after(options, 2);
+  });
+  EXPECT_EQ(outcome.result.state, Outcome::stopped);
+  EXPECT_EQ(outcome.result.steps, 3);
+}
+
+// A group that adds in an order of its own.
+class OtherOrder : public Communicator {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 4; }
+  std::string name() const override { return "hierarchical"; }
+  bool keeps_tree() const override { return false; }
+
+ private:
+  void do_all_reduce(const void*, void*, size_t, DType, ReduceOp) override {}
+  void do_reduce_scatter(const void*, void*, std::span<const size_t>, DType, ReduceOp) override {}
+  void do_all_gather(const void*, void*, std::span<const size_t>, DType) override {}
+  void do_broadcast(void*, size_t, int) override {}
+  void do_barrier() override {}
+  std::unique_ptr<Communicator> do_split(int, int) override { return nullptr; }
+};
+
+TEST_F(VirtualRanks, refuse_a_group_that_does_not_keep_the_tree) {
+  OtherOrder group;
+  expect_error(ExitCode::bad_config,
+               {"parallel.virtual_ranks = 8", "hierarchical", "comm.backend = \"mpi\"", "on each node"},
+               [&] { sharing_of(sharded(), group); });
+  EXPECT_EQ(sharing_of(sharded("", 0), group).ranks, 4) << "without virtual ranks any order will do";
 }
 
 TEST_F(VirtualRanks, need_a_power_of_two_of_ranks_that_is_not_larger) {
