@@ -8,7 +8,7 @@
 namespace trireme {
 
 // Runs body(communicator) on `ranks` threads (>= 1), each with its own rank, and returns when all have
-// returned. Reductions are summed in rank order 0, 1, 2, ..., so results do not depend on timing.
+// returned. Reductions are summed along the tree of reduce.h, so results do not depend on timing.
 //
 // An exception in one rank wakes all others out of the collective they wait in (or come to next) with
 // CommError, also in groups made by split(), and the first exception raised is rethrown here: never a hang.

@@ -75,6 +75,15 @@ TEST_F(VirtualRanks, equal_bits_of_a_perceptron_that_depend_on_their_number_alon
   EXPECT_EQ(eight, run(sharded(), 8, "of-eight").result.parameters_sha256);
 }
 
+TEST_F(VirtualRanks, as_many_as_ranks_are_the_plain_step) {
+  for (int ranks : {2, 4}) {
+    std::string name = std::to_string(ranks);
+    EXPECT_EQ(run(sharded("", ranks), ranks, "as-many" + name).losses(),
+              run(sharded("", 0), ranks, "plain" + name).losses());
+    EXPECT_EQ(summary("as-many" + name)["parameters_sha256"], summary("plain" + name)["parameters_sha256"]);
+  }
+}
+
 TEST_F(VirtualRanks, batches_of_fewer_samples_than_shards) {
   expect_equal_bits(config("train.epochs = 2\nparallel.virtual_ranks = 8\n", 13, 5), "sparse");
 }
@@ -166,14 +175,17 @@ TEST_F(VirtualRanks, rollbacks) {
   EXPECT_THAT(text_of("rollback2/log.txt"), testing::HasSubstr("ROLLBACK"));
 }
 
-// What a rank votes is counted once, however many shards it has: one vote of one rank of two stops the run
-// after the step it is cast in, and none does not.
-TEST_F(VirtualRanks, count_a_vote_once) {
-  RunOutcome outcome = run(sharded(), 2, "vote", [](TrainOptions& options, int rank) {
-    if (rank == 1) stop_after(options, 2);
-  });
-  EXPECT_EQ(outcome.result.state, Outcome::stopped);
-  EXPECT_EQ(outcome.result.steps, 3);
+// One rank's vote stops all after the step it is cast in, through shards that have samples and shards that
+// have none: rank 2's last shard, and all of rank 3's.
+TEST_F(VirtualRanks, keep_a_vote_to_stop) {
+  Config c = config("train.epochs = 4\nparallel.virtual_ranks = 8\n", 13, 5);
+  for (int voter : {0, 2, 3}) {
+    RunOutcome outcome = run(c, 4, "vote" + std::to_string(voter), [voter](TrainOptions& options, int rank) {
+      if (rank == voter) stop_after(options, 1);
+    });
+    EXPECT_EQ(outcome.result.state, Outcome::stopped);
+    EXPECT_EQ(outcome.result.steps, 2) << "in the middle of the epoch, by the vote of rank " << voter;
+  }
 }
 
 // A group that adds in an order of its own.
