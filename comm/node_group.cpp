@@ -25,7 +25,8 @@ bool is_crowded(Communicator& group) {
   std::vector<cpu_set_t> all(static_cast<size_t>(group.size()));
   group.all_gather(&mine, sizeof mine, DType::uint8, all.data());
   for (const cpu_set_t& other : all) CPU_OR(&mine, &mine, &other);
-  return CPU_COUNT(&mine) < group.size();
+  int processors = CPU_COUNT(&mine);
+  return processors != 0 && processors < group.size();  // 0: more than the mask has room for
 }
 
 bool is_one_process(Communicator& group) {

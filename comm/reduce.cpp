@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "comm/reduce_pass.h"
 
@@ -14,28 +12,6 @@ namespace {
 
 constexpr size_t block_bytes = 2048;  // of the partial sums, which stay in the first-level cache
 constexpr size_t most_levels = 24;    // of the tree: 16 million ranks
-
-template <class F>
-void with_type(DType type, F&& body) {
-  switch (type) {
-    case DType::float32:
-      return body(float{});
-    case DType::float64:
-      return body(double{});
-    case DType::int32:
-      return body(int32_t{});
-    case DType::int64:
-      return body(int64_t{});
-    case DType::uint8:
-      return body(uint8_t{});
-    case DType::uint16:
-      return body(uint16_t{});
-    case DType::bfloat16:
-      return body(BFloat16{});
-    case DType::float16:
-      return body(Float16{});
-  }
-}
 
 using Parts = std::span<const void* const>;
 
@@ -124,14 +100,6 @@ void combine(const void* left, const void* right, void* out, size_t count, DType
   Job{type, op == ReduceOp::max}.pass(parts, out, nullptr, count);
 }
 
-void divide(void* data, size_t count, DType type, int ranks) {
-  with_type(type, [&](auto zero) {
-    using T = decltype(zero);
-    using W = std::conditional_t<std::is_integral_v<T>, int64_t, Wide<T>>;
-    T* values = static_cast<T*>(data);
-    for (size_t i = 0; i < count; ++i)
-      values[i] = static_cast<T>(static_cast<W>(values[i]) / static_cast<W>(ranks));
-  });
-}
+void divide(void* data, size_t count, DType type, int ranks) { divide_pass(data, count, type, ranks); }
 
 }  // namespace trireme

@@ -148,6 +148,35 @@ TRIREME_CLONES void pass_uint16(const void* const* from, size_t n, void* a, void
   any_pass<uint16_t>(from, n, a, b, count);
 }
 
+template <class T>
+TRIREME_INLINE void divide_by(void* data, size_t count, int ranks) {
+  using E = Element<T>;
+  auto* values = static_cast<Memory<T>*>(data);
+  const auto divisor = static_cast<decltype(E::widen(values[0]))>(ranks);
+#pragma GCC ivdep
+  for (size_t i = 0; i < count; ++i) values[i] = E::narrow(E::widen(values[i]) / divisor);
+}
+
+TRIREME_CLONES void divide_float32(void* data, size_t count, int ranks) {
+  divide_by<float>(data, count, ranks);
+}
+TRIREME_CLONES void divide_float64(void* data, size_t count, int ranks) {
+  divide_by<double>(data, count, ranks);
+}
+TRIREME_CLONES void divide_bfloat16(void* data, size_t count, int ranks) {
+  divide_by<BFloat16>(data, count, ranks);
+}
+TRIREME_CLONES void divide_float16(void* data, size_t count, int ranks) {
+  divide_by<Float16>(data, count, ranks);
+}
+
+// Integers, towards zero: no processor divides several at once.
+template <class T>
+void divide_integers(void* data, size_t count, int ranks) {
+  T* values = static_cast<T*>(data);
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<T>(static_cast<int64_t>(values[i]) / ranks);
+}
+
 void pass_of(const void* const* from, size_t n, void* first, void* second, size_t count, DType type) {
   switch (type) {
     case DType::float32:
@@ -181,6 +210,27 @@ void sum_pass(const void* const* from, size_t parts, void* first, void* second, 
 
 void max_pass(const void* const* from, void* first, void* second, size_t count, DType type) {
   pass_of(from, 0, first, second, count, type);
+}
+
+void divide_pass(void* data, size_t count, DType type, int ranks) {
+  switch (type) {
+    case DType::float32:
+      return divide_float32(data, count, ranks);
+    case DType::float64:
+      return divide_float64(data, count, ranks);
+    case DType::bfloat16:
+      return divide_bfloat16(data, count, ranks);
+    case DType::float16:
+      return divide_float16(data, count, ranks);
+    case DType::int32:
+      return divide_integers<int32_t>(data, count, ranks);
+    case DType::int64:
+      return divide_integers<int64_t>(data, count, ranks);
+    case DType::uint8:
+      return divide_integers<uint8_t>(data, count, ranks);
+    case DType::uint16:
+      return divide_integers<uint16_t>(data, count, ranks);
+  }
 }
 
 }  // namespace trireme

@@ -16,5 +16,7 @@ bool has_pass(size_t parts, DType type);
 void sum_pass(const void* const* from, size_t parts, void* first, void* second, size_t count, DType type);
 // first[i] = second[i] = the greater of from[0][i] and from[1][i].
 void max_pass(const void* const* from, void* first, void* second, size_t count, DType type);
+// data[i] = data[i] / ranks.
+void divide_pass(void* data, size_t count, DType type, int ranks);
 
 }  // namespace trireme
