@@ -46,12 +46,13 @@ struct AllReduceOptions {
 // made by the same operations in the same order as without shards: the same bits.
 class AllReduceStrategy : public Strategy, private ExchangeWork {
  public:
-  // `arenas` must be float32 and outlive the strategy, like `communicator`; jobs in `exchanger`, which is
-  // done with them before the strategy goes, use both. `shards` are empty, or the spans of `optimizer` are
-  // what they give to this rank.
+  // `arenas` must be float32 and outlive the strategy, like `communicator` and `exchanger`. `shards` are
+  // empty, or the spans of `optimizer` are what they give to this rank.
   AllReduceStrategy(Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
                     std::unique_ptr<Optimizer> optimizer, const AllReduceOptions& options,
                     Shards shards = {});
+  // A step that failed may have left jobs behind.
+  ~AllReduceStrategy() override { exchanger_.stop(); }
 
   std::string name() const override { return "allreduce"; }
   void begin_step(const StepSettings& settings) override;

@@ -35,7 +35,7 @@ Exchanger::Exchanger(bool overlap) {
   if (overlap) thread_ = std::thread([this] { run_jobs(); });
 }
 
-Exchanger::~Exchanger() {
+void Exchanger::stop() {
   if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);

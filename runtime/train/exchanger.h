@@ -50,14 +50,11 @@ bool overlaps_exchange(const std::string& mode, int ranks, const Placement& plac
 //
 // All nets of a learner share one, so that all ranks call their collectives in one order.
 //
-// What a job throws comes out of submit() or finish(), in the step's own thread, once and for ever. The
-// destructor drops jobs that have not begun and waits for the one that has: that cannot hang for good, since
-// of the ranks that fail the one furthest behind has peers for every collective that it has begun, and ends
-// the others as it ends (see run_main.cpp).
+// What a job throws comes out of submit() or finish(), in the step's own thread, once and for ever.
 class Exchanger {
  public:
   explicit Exchanger(bool overlap);
-  ~Exchanger();
+  ~Exchanger() { stop(); }
   Exchanger(const Exchanger&) = delete;
   Exchanger& operator=(const Exchanger&) = delete;
 
@@ -70,6 +67,11 @@ class Exchanger {
   void submit(ExchangeWork& work, size_t job);
   // The seconds since the last finish(). Throws what a job has thrown.
   ExchangeSeconds finish();
+  // The end, to be called by whoever has submitted before it goes: drops jobs that have not begun and waits
+  // for the one that has. That cannot hang for good where ranks fail: the one of them that is furthest behind
+  // has peers for every collective that it has begun, gets through here, and ends the others (see
+  // run_main.cpp). Nothing may be submitted afterwards.
+  void stop();
 
  private:
   struct Job {

@@ -128,8 +128,8 @@ class Learner {
   Sharing sharing_;
   std::unique_ptr<Backend> backend_;
   Buffer workspace_;
+  std::unique_ptr<Exchanger> exchanger_;
   std::vector<std::unique_ptr<Net>> nets_;
-  std::unique_ptr<Exchanger> exchanger_;  // behind the nets: its thread ends before they go
 
  private:
   // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of

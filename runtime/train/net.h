@@ -22,8 +22,7 @@ namespace trireme {
 class Net {
  public:
   // Compiles all programs and fills the arenas by config.run.seed. Throws ConfigError (the model does not fit
-  // the samples). `config`, `communicator` and `exchanger` outlive the net; the exchanger is done with its
-  // jobs before.
+  // the samples). `config`, `communicator` and `exchanger` outlive the net.
   Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator,
       Exchanger& exchanger);
   Net(const Net&) = delete;

@@ -131,7 +131,6 @@ struct Moved {
     own.allreduce.shard_optimizer = sharded;
     strategy = make_strategy(own, own.optimizer, arenas, communicator, *exchanger);
   }
-  ~Moved() { exchanger.reset(); }
   StepReport exchange(int rank, int64_t step, float scale = 1, float rate = 0.01f) {
     strategy->begin_step({.step = step, .updates = step, .learning_rate = rate, .gradient_scale = 0.5});
     draw_gradients(arenas, rank, step, scale);
