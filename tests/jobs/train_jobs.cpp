@@ -209,6 +209,14 @@ TEST_F(TrainJobs, virtual_ranks_give_the_same_bits_on_any_number_of_ranks) {
   nlohmann::json whole = summary("of1")["parameters_sha256"];
   EXPECT_EQ(summary("of2")["parameters_sha256"], whole);
   EXPECT_EQ(summary("of4")["parameters_sha256"], whole);
+  EXPECT_EQ(summary("of4")["virtual_ranks"], 8);
+  // Whatever carries the sums, and whoever keeps the optimizer's state.
+  std::vector<std::string> otherwise = keys;
+  for (const char* key : {"comm.backend=mpi", "comm.overlap=on", "parallel.allreduce.shard_optimizer=true"}) {
+    otherwise.insert(otherwise.end(), {"--set", key});
+  }
+  ASSERT_EQ(run(command(4, "otherwise", otherwise)), 0) << output_;
+  EXPECT_EQ(summary("otherwise")["parameters_sha256"], whole);
   {
     Job job(folder_.path(), command(4, "parts", keys));
     ASSERT_TRUE(wait_for_step("parts", 10)) << job.output();
@@ -218,6 +226,13 @@ TEST_F(TrainJobs, virtual_ranks_give_the_same_bits_on_any_number_of_ranks) {
   ASSERT_EQ(run(command(2, "parts", keys)), 0) << output_;
   EXPECT_THAT(output_, HasSubstr("the same bits"));
   EXPECT_EQ(summary("parts")["parameters_sha256"], whole);
+}
+
+TEST_F(TrainJobs, virtual_ranks_that_do_not_go_with_the_ranks_exit_78) {
+  for (int ranks : {3, 4}) {
+    EXPECT_EQ(run(command(ranks, "bad", {"--set", "parallel.virtual_ranks=2"})), 78);
+    EXPECT_THAT(output_, HasSubstr("parallel.virtual_ranks = 2 on " + std::to_string(ranks) + " ranks"));
+  }
 }
 
 // With a communication thread in every process and without, with a part of the optimizer in each and without.
