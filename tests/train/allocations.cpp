@@ -1,9 +1,13 @@
-// A step of the strategy allocates nothing: neither in the communication thread nor with shards.
+// A step of the strategy allocates nothing: neither in the communication thread nor with shards; and no more
+// does one that sums pieces or virtual ranks' shards.
 #include <gtest/gtest.h>
 
 #include "comm/thread_ranks.h"
+#include "data/sampler.h"
 #include "support/count_allocations.h"
+#include "train/session.h"
 #include "train/strategies.h"
+#include "training_fixture.h"
 
 namespace trireme::test {
 namespace {
@@ -56,6 +60,42 @@ TEST(Allocations, a_step_makes_none) {
         }
       }
     }
+  }
+}
+
+class StepsOfPieces : public TrainingTest {};
+
+// Batches of both sizes that 61 samples make: 17, and the last one's 10.
+TEST_F(StepsOfPieces, allocate_nothing) {
+  for (const char* pieces : {"parallel.virtual_ranks = 8\n", "train.micro_batches = 3\n"}) {
+    // The reference backend: oneDNN makes small objects of its own at every execution.
+    Config c = config(std::string(pieces) + "train.backend = \"reference\"\n", 61, 17);
+    size_t count = 1;
+    run_ranks(2, [&](Communicator& communicator) {
+      Session session(c, communicator);
+      std::vector<float> images(17 * 64, 0.5f);
+      std::vector<int32_t> labels(17, 1);
+      auto steps = [&](int64_t first) {
+        for (int64_t step = first; step < first + 4; ++step) {
+          int64_t global = step % 2 == 0 ? 17 : 10;
+          Range own = share_of(global, communicator.rank(), 2, c.parallel.virtual_ranks);
+          Batch batch{.features = images.data(), .targets = labels.data()};
+          batch.count = static_cast<int64_t>(own.size());
+          batch.global_count = global;
+          batch.first = static_cast<int64_t>(own.begin);
+          EXPECT_TRUE(session.learner->step(batch, {.step = step}).applied);
+        }
+      };
+      steps(0);
+      communicator.barrier();
+      if (communicator.rank() == 0) start_counting_allocations();
+      communicator.barrier();
+      steps(4);
+      communicator.barrier();
+      if (communicator.rank() == 0) count = stop_counting_allocations();
+      communicator.barrier();
+    });
+    EXPECT_EQ(count, 0u) << pieces;
   }
 }
 
