@@ -5,13 +5,14 @@
 #   scripts/test.sh [--soak] [--preset release|debug|asan|tsan] [-- ctest options]
 #
 #   --soak       also the long tests (label soak)
-#   --preset P   which build to test; default release
+#   --preset P   which build to test; default release. tsan builds and runs the tests of thread ranks alone
+#                (label thread_ranks); tests/CMakeLists.txt says why
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=scripts/lib/packages.sh
 source scripts/lib/packages.sh
 
-usage() { sed -n '2,8s/^#\( \|$\)//p' scripts/test.sh; }
+usage() { sed -n '2,9s/^#\( \|$\)//p' scripts/test.sh; }
 
 preset=release
 select=(-LE '^soak$')
@@ -49,7 +50,7 @@ packages=("${TRIREME_PACKAGES_BUILD[@]}" "${TRIREME_PACKAGES_DATA[@]}" "${TRIREM
 if ((EUID == 0)); then packages+=("${TRIREME_PACKAGES_CLUSTER[@]}"); fi
 require_packages "${packages[@]}"
 
-echo "==> 2/3 Build (preset $preset, all of it)"
+echo "==> 2/3 Build (preset $preset)"
 cmake --preset "$preset" -DTRIREME_BUILD_TESTS=ON -DTRIREME_BUILD_PERF=ON --log-level=WARNING
 cmake --build --preset "$preset"
 
