@@ -13,8 +13,9 @@ namespace trireme {
 //
 // Make it before the World, so that it outlives MPI_Finalize: ranks agree on stopping, and a rank that leaves
 // on another's word may still have its own signal to come. The price: srun -K1 ends the ranks that wait for a
-// killed one by SIGTERM first, and by SIGKILL only after Slurm's KillWait (30 s). A rank that fails by an
-// exception takes the others down at once (run_main).
+// killed one by SIGTERM first, which is held here, and by SIGKILL only after Slurm's KillWait (30 s): the watchdog, which
+// sees the death itself, ends them within a second or two. A rank that fails by an exception takes the others down at
+// once (run_main).
 class StopSignals {
  public:
   StopSignals();

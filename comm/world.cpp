@@ -8,6 +8,7 @@
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
 #include "comm/select.h"
+#include "comm/watchdog.h"
 
 namespace trireme {
 
@@ -27,7 +28,10 @@ World::World(const CommOptions& options)
   set_mpi_defaults(launch);
   auto start = std::chrono::steady_clock::now();
   int provided = 0;
-  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  {
+    LocalDeadline deadline("MPI_Init", options.timeout_seconds);
+    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  }
   init_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (provided < MPI_THREAD_MULTIPLE) {
     throw CommError(
@@ -51,12 +55,20 @@ World::World(const CommOptions& options)
   Selection selection = make_world_communicator(MPI_COMM_WORLD, options, std::make_shared<Activity>());
   communicator_ = std::move(selection.communicator);
   backend_ = selection.description;
+  timeout_seconds_ = options.timeout_seconds;
+  if (timeout_seconds_ > 0 && size_ > 1)
+    watchdog_ = std::make_unique<Watchdog>(*communicator_, timeout_seconds_);
   owns_mpi_ = true;
 }
 
 World::~World() {
-  communicator_.reset();
-  if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_birth_) MPI_Finalize();
+  bool failing = std::uncaught_exceptions() != exceptions_at_birth_;
+  if (failing && watchdog_) watchdog_->fail();
+  communicator_.reset();  // collective where nothing fails: still under watch
+  watchdog_.reset();
+  if (!owns_mpi_ || failing) return;
+  LocalDeadline deadline("MPI_Finalize", timeout_seconds_);
+  MPI_Finalize();
 }
 
 }  // namespace trireme

@@ -10,6 +10,8 @@
 
 namespace trireme {
 
+class Watchdog;
+
 // What a launcher's environment says about this process, before MPI is touched. Pure reading of variables.
 struct Launch {
   std::string launcher = "none";  // "none", "mpirun", "srun"
@@ -75,6 +77,8 @@ class World {
   std::string launcher_;
   std::string network_ = "none: one rank";
   std::string backend_;
+  double timeout_seconds_ = 0;
+  std::unique_ptr<Watchdog> watchdog_;
   double init_seconds_ = 0;
   bool owns_mpi_ = false;
   int exceptions_at_birth_ = 0;

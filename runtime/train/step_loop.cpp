@@ -45,7 +45,10 @@ class StepLoop {
   LoopEnd run() {
     begin_ = Clock::now();
     LoopEnd end;
+    activity().set_step(position_.step);
+    activity().set_resumable(position_.step > 0);
     while (true) {
+      activity().begin_phase("training");
       bool last = position_.step >= session_.length.total_steps;
       bool validates = validation_due();
       if (stop_voted_ && (validates || !last)) {
@@ -58,6 +61,7 @@ class StepLoop {
       if (last || end.stopped) break;
       step();
     }
+    activity().begin_phase("end");
     position_.train_seconds = train_seconds();
     end.startup_seconds = startup_seconds_;
     end.samples_per_second = meter_.samples_per_second();
@@ -110,6 +114,7 @@ class StepLoop {
 
   // False when it was broken off by a request to stop.
   bool run_validation() {
+    activity().begin_phase("validation");
     std::optional<ValidationRecord> record = validate(session_, position_.step, options_.stop_requested);
     if (!record) return false;
     position_.validation = record;
@@ -137,6 +142,7 @@ class StepLoop {
           position_.step));
       return false;
     }
+    activity().begin_phase("checkpoint");
     Clock::time_point start = Clock::now();
     std::string failure;
     std::vector<WholeState> states = collect_states(session_);
@@ -146,6 +152,7 @@ class StepLoop {
     saved_step_ = position_.step;  // also where it failed: it is not tried again at every step
     saved_validation_ = validation_step();
     if (written) rollbacks_ = 0;
+    if (written) activity().set_resumable(true);
     meter_.add_checkpoint(seconds_between(start, Clock::now()));
     return true;
   }
@@ -184,6 +191,8 @@ class StepLoop {
     start_here();
   }
 
+  // What a watchdog is told.
+  Activity& activity() { return session_.communicator.activity(); }
   int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
 
   // Rank 0 alone. Empty, or why it failed.
@@ -236,6 +245,7 @@ class StepLoop {
     }
     last_loss_ = outcome.loss;
     position_.step += 1;
+    activity().set_step(position_.step);
     position_.samples += batch->global_count;
     if (!outcome.applied) position_.skipped_steps += 1;
     meter_.add({seconds_between(start, Clock::now()), seconds_between(start, loaded),

@@ -46,6 +46,7 @@ class Run {
       : config_(config), communicator_(communicator), options_(options), directory_(directory) {}
 
   TrainResult go() {
+    communicator_.activity().begin_phase("loading");
     session_ = std::make_unique<Session>(config_, communicator_);
     if (rank_zero()) directory_.open(options_.fresh);
     Logger log(log_options(communicator_, options_, directory_));

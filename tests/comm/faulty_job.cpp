@@ -29,7 +29,9 @@ int body(int argc, char** argv) {
 
   std::optional<StopSignals> listening;
   if (fault == "signal") listening.emplace();
-  World world;
+  CommOptions options;
+  options.timeout_seconds = argc > 3 ? std::stod(argv[3]) : 60;
+  World world(options);
   Communicator& all = world.communicator();
   float one = 1;
   all.all_reduce(&one, 1, DType::float32);
@@ -49,12 +51,21 @@ int body(int argc, char** argv) {
     }
     return static_cast<int>(ExitCode::stopped);
   }
+  all.activity().set_step(17);
+  all.activity().set_resumable(fault == "freeze-resumable");
   if (world.rank() == culprit) {
     if (fault == "data") throw DataError("train.h5: bad checksum");
     if (fault == "memory") throw std::bad_alloc();
     if (fault == "unknown") throw 17;
     if (fault == "comm") all.broadcast(nullptr, 0, 99);
     if (fault == "kill") ::raise(SIGKILL);
+    if (fault == "freeze" || fault == "freeze-resumable") ::raise(SIGSTOP);
+    if (fault == "dawdle") {  // alive, but never comes
+      all.activity().begin_phase("dawdling");
+      std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+    if (fault == "leave") return 0;  // in good order, while the others wait
+    if (fault == "crash") ::abort();
     if (fault == "thread") {
       // A thread of ours waits in a collective that the others never come to, and unwinding joins it: the
       // case of a strategy with a communication thread. The others fail a moment later and end the job.

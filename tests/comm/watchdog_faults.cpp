@@ -1,0 +1,96 @@
+// No job hangs: whatever a rank does or has done to it, the job ends within the deadline and says who it was.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "base/error.h"
+#include "comm/world.h"
+
+namespace trireme {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Result {
+  int code = -1;
+  std::string output;
+  double seconds = 0;
+};
+
+// mpirun kills what is left, stopped processes too, when the first rank has ended with a code.
+Result job(const std::string& arguments) {
+  auto start = std::chrono::steady_clock::now();
+  Result result;
+  std::string command = fmt::format("timeout -k 1 60 mpirun -n 3 {} {} 2>&1", FAULTY_JOB, arguments);
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  std::array<char, 4096> buffer;
+  while (size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe))
+    result.output.append(buffer.data(), bytes);
+  int status = ::pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+constexpr double busy = 10;  // seconds that a busy machine may take on top of a deadline of 3
+
+std::string rank_here(int rank) { return fmt::format("rank {} on {}", rank, host_name()); }
+
+TEST(Watchdog, NamesAStoppedRankWithinTheDeadline) {
+  for (int rank : {0, 1, 2}) {
+    Result result = job(fmt::format("freeze {} 3", rank));
+    EXPECT_EQ(result.code, 70) << result.output;
+    EXPECT_THAT(result.output, AllOf(HasSubstr(rank_here(rank)), HasSubstr("stopped"), HasSubstr("step 17"),
+                                     HasSubstr("no checkpoint")));
+    EXPECT_LT(result.seconds, 3 + busy);
+  }
+}
+
+TEST(Watchdog, EndsWith75WhereThereIsACheckpoint) {
+  for (int rank : {0, 2}) {
+    Result result = job(fmt::format("freeze-resumable {} 3", rank));
+    EXPECT_EQ(result.code, 75) << result.output;
+    EXPECT_THAT(result.output, HasSubstr("submit again"));
+  }
+}
+
+TEST(Watchdog, NamesARankThatNeverArrives) {
+  Result result = job("dawdle 1 3");
+  EXPECT_EQ(result.code, 70) << result.output;
+  EXPECT_THAT(result.output, AllOf(HasSubstr(rank_here(1) + " has not arrived at all_reduce of step 17"),
+                                   HasSubstr("phase dawdling")));
+}
+
+TEST(Watchdog, NamesARankThatHasLeft) {
+  Result result = job("leave 2 3");
+  EXPECT_NE(result.code, 0) << result.output;
+  EXPECT_NE(result.code, 124) << "hung: " << result.output;
+}
+
+// The launcher's code tells of the signal; the line tells who it was.
+TEST(Watchdog, AKilledRankIsNamedAndEndsTheJobWithinThreeSeconds) {
+  for (std::string how : {"kill", "crash"}) {
+    for (int rank : {0, 2}) {
+      Result result = job(fmt::format("{} {} 60", how, rank));
+      EXPECT_EQ(result.code, how == "kill" ? 137 : 134) << result.output;
+      EXPECT_THAT(result.output, HasSubstr(rank_here(rank) + " is gone without a word"));
+      EXPECT_LT(result.seconds, 3 + busy);
+    }
+  }
+}
+
+TEST(Watchdog, LeavesMessageAndCodeToARankThatFails) {
+  Result result = job("data 2 3");
+  EXPECT_EQ(result.code, 65) << result.output;
+  EXPECT_THAT(result.output, HasSubstr(rank_here(2) + ": train.h5: bad checksum"));
+  EXPECT_EQ(result.output.find("gone without a word"), std::string::npos) << result.output;
+}
+
+}  // namespace
+}  // namespace trireme
