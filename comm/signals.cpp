@@ -1,47 +1,86 @@
 #include "comm/signals.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
 #include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "base/error.h"
+#include "comm/world.h"
 
 namespace trireme {
 namespace {
 
-// A signal handler can reach nothing but static storage: the one place where the house has some.
+// A process gets signals, not an object: the one place where the house has static storage.
 std::atomic<int> received{0};
-static_assert(std::atomic<int>::is_always_lock_free);
+
+sigset_t stop_set() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGTERM, SIGUSR1, SIGINT}) sigaddset(&set, signal);
+  return set;
+}
 
 void note(int signal) {
   int former = received.exchange(signal, std::memory_order_relaxed);
-  if (signal == SIGINT && former == SIGINT) {
-    // Both calls are async-signal-safe; the signal is delivered when the handler returns.
-    struct sigaction act {};
-    act.sa_handler = SIG_DFL;
-    ::sigaction(SIGINT, &act, nullptr);
-    ::raise(SIGINT);
-  }
+  if (signal != SIGINT || former != SIGINT) return;
+  std::signal(SIGINT, SIG_DFL);
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
+  ::kill(::getpid(), SIGINT);
 }
 
 }  // namespace
 
 StopSignals::StopSignals() {
   received.store(0, std::memory_order_relaxed);
-  for (size_t i = 0; i < signals_.size(); ++i) {
-    struct sigaction act {};
-    act.sa_handler = note;
-    act.sa_flags = SA_RESTART;
-    sigemptyset(&act.sa_mask);
-    ::sigaction(signals_[i], &act, &former_[i]);
+  sigset_t set = stop_set();
+  pthread_sigmask(SIG_BLOCK, &set, &former_mask_);
+  signals_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  wake_ = ::eventfd(0, EFD_CLOEXEC);
+  if (signals_ < 0 || wake_ < 0) {
+    throw CommError("rank {} on {}: cannot listen for signals: {}", rank_from_environment(), host_name(),
+                    std::strerror(errno));
+  }
+  thread_ = std::thread([this] { listen(); });
+}
+
+void StopSignals::listen() {
+  std::array<pollfd, 2> descriptors{{{signals_, POLLIN, 0}, {wake_, POLLIN, 0}}};
+  while (true) {
+    ::poll(descriptors.data(), descriptors.size(), -1);
+    signalfd_siginfo info{};  // what came before the destructor counts, even if both are seen together
+    while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      note(static_cast<int>(info.ssi_signo));
+    }
+    if (descriptors[1].revents != 0) return;
   }
 }
 
 StopSignals::~StopSignals() {
+  uint64_t one = 1;
+  [[maybe_unused]] ssize_t written = ::write(wake_, &one, sizeof one);
+  thread_.join();
+  ::close(signals_);
+  ::close(wake_);
+  // Launchers deliver twice (scancel to the tasks, and srun passing on its own copy). The one that was heeded
+  // must not kill by its second copy what is about to end well.
   int came = received.load(std::memory_order_relaxed);
-  for (size_t i = 0; i < signals_.size(); ++i) {
-    // Launchers deliver twice (scancel to the tasks, and srun passing on its own copy). The one that was
-    // heeded must not kill by its second copy what is about to end well.
-    bool heeded = came == signals_[i] && came != SIGINT && former_[i].sa_handler == SIG_DFL;
-    if (heeded) former_[i].sa_handler = SIG_IGN;
-    ::sigaction(signals_[i], &former_[i], nullptr);
+  if (came != 0 && came != SIGINT) {
+    struct sigaction former {};
+    ::sigaction(came, nullptr, &former);
+    if (former.sa_handler == SIG_DFL) std::signal(came, SIG_IGN);
   }
+  pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
   received.store(0, std::memory_order_relaxed);
 }
 
