@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "comm/fabric.h"
+#include "comm/hierarchical.h"
 #include "comm/shared_memory.h"
 
 namespace trireme {
@@ -28,13 +29,20 @@ Topology topology_of(MPI_Comm world) {
   return topology;
 }
 
-std::string by_topology(const Topology& topology) {
-  if (topology.nodes == 1) return topology.most_ranks == 1 ? "mpi" : "shared_memory";
-  return "mpi";
+// The least over all nodes, so that all agree.
+int leaders_of(MPI_Comm world, const CommOptions& options, const Topology& topology) {
+  int leaders = options.leaders > 0 ? options.leaders : std::max(1, rdma_ports());
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &leaders, 1, MPI_INT, MPI_MIN, world), "leaders");
+  return std::min(leaders, topology.least_ranks);
 }
 
-Selection make(MPI_Comm world, const std::string& backend, const CommOptions&, const Topology& topology,
-               const std::shared_ptr<Activity>& activity) {
+std::string by_topology(const Topology& topology) {
+  if (topology.nodes == 1) return topology.most_ranks == 1 ? "mpi" : "shared_memory";
+  return topology.most_ranks == 1 ? "mpi" : "hierarchical";
+}
+
+Selection make(MPI_Comm world, const std::string& backend, const CommOptions& options,
+               const Topology& topology, const std::shared_ptr<Activity>& activity) {
   if (backend == "mpi") return {make_mpi_communicator(world, activity), "messages"};
   auto messages = make_mpi_communicator(world);
   if (backend == "shared_memory") {
@@ -46,6 +54,12 @@ Selection make(MPI_Comm world, const std::string& backend, const CommOptions&, c
           topology.nodes);
     }
     return {make_shared_memory_communicator(std::move(messages), activity), "shared memory"};
+  }
+  if (backend == "hierarchical") {
+    int leaders = leaders_of(world, options, topology);
+    return {make_hierarchical_communicator(std::move(messages), topology.node_of_rank, leaders, activity),
+            fmt::format("shared memory inside {} node(s), messages between {} leader(s) of each",
+                        topology.nodes, leaders)};
   }
   throw CommError("comm.backend = \"{}\": there is no such backend", backend);
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/error.h"
 #include "comm/communicator.h"
 
 namespace trireme::test {
