@@ -1,6 +1,7 @@
 #include "comm/world.h"
 
 #include <chrono>
+#include <csignal>
 #include <exception>
 
 #include "base/error.h"
@@ -26,6 +27,9 @@ World::World(const CommOptions& options)
   if (initialized) throw CommError("MPI is initialised already: a process has one World, made once");
 
   set_mpi_defaults(launch);
+  // A write to a rank that has died must not kill this one too: the watchdog ends the job, with a message and
+  // the code.
+  std::signal(SIGPIPE, SIG_IGN);
   auto start = std::chrono::steady_clock::now();
   int provided = 0;
   {

@@ -309,6 +309,26 @@ TEST_F(TrainJobs, a_signal_to_a_single_process) {
       folder_ / fmt::format("run/checkpoints/step-{:010}/manifest.json", s["steps"].get<int>())));
 }
 
+// The watchdog names it, ends the job with the code for "go on", and going on gives the same bits.
+TEST_F(TrainJobs, a_stopped_rank_is_named_and_the_job_can_be_resumed) {
+  ASSERT_EQ(run(command(2, "whole")), 0) << output_;
+  {
+    Job job(folder_.path(), command(2, "parts", {"--set", "comm.timeout_seconds=3"}));
+    ASSERT_TRUE(wait_for_step("parts", 30)) << job.output();
+    std::vector<pid_t> ranks = job.children();
+    ASSERT_EQ(ranks.size(), 2u);
+    ::kill(ranks[1], SIGSTOP);
+    Clock::time_point stopped = Clock::now();
+    EXPECT_EQ(job.wait(), 75) << job.output();
+    EXPECT_LT(seconds_since(stopped), 20);
+    EXPECT_THAT(job.output(), HasSubstr("nothing has been heard of rank "));
+    EXPECT_THAT(job.output(), HasSubstr("submit again"));
+  }
+  ASSERT_EQ(run(command(2, "parts")), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("resuming from"));
+  EXPECT_EQ(summary("parts")["parameters_sha256"], summary("whole")["parameters_sha256"]);
+}
+
 TEST_F(TrainJobs, one_lost_rank_ends_the_job_within_seconds) {
   Job job(folder_.path(), command(2, "run"));
   ASSERT_TRUE(wait_for_step("run", 20)) << job.output();
