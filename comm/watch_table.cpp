@@ -132,10 +132,16 @@ std::optional<std::string> WatchTable::judge_waiting(double now) const {
     if (waits && (longest == nullptr || entry.status.begun > longest->status.begun)) longest = &entry;
   }
   if (longest == nullptr) return std::nullopt;
+  // Those who have come to the fewest operations: who is between them and the longest waits for them in turn.
   std::vector<size_t> missing;
+  uint64_t least = longest->status.begun;
   for (size_t r = 0; r < ranks_.size(); ++r) {
     bool judged = ranks_[r].state == State::here || ranks_[r].state == State::left;
-    if (judged && ranks_[r].status.begun < longest->status.begun) missing.push_back(r);
+    if (!judged || ranks_[r].status.begun >= longest->status.begun || ranks_[r].status.begun > least)
+      continue;
+    if (ranks_[r].status.begun < least) missing.clear();
+    least = ranks_[r].status.begun;
+    missing.push_back(r);
   }
   std::string place = place_of(longest->status);
   if (missing.empty()) {

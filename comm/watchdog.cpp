@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -26,6 +27,8 @@ constexpr double told_seconds = 0.2;   // for the others to hear that the job en
 constexpr double launcher_seconds =
     1;  // that the launcher has to end a job of which a process has died, with its own code
 constexpr int tick_milliseconds = 100;
+constexpr double longest_tick =
+    1;  // a longer one means that this process was stopped, perhaps with the whole job
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -87,7 +90,10 @@ class Watchdog::Watch {
         std::vector<pollfd> descriptors{{wake_.descriptor(), POLLIN, 0}};
         list(descriptors);
         ::poll(descriptors.data(), descriptors.size(), tick_milliseconds);
-        tick(now());
+        // The clock of the watch: where a whole job is suspended and goes on, nobody has been late.
+        double before = std::exchange(seen_, now());
+        time_ += std::min(seen_ - before, longest_tick);
+        tick(time_);
       }
       end(last_);
     });
@@ -109,6 +115,8 @@ class Watchdog::Watch {
   double timeout_;
 
  private:
+  double time_ = 0;
+  double seen_ = now();
   Socket wake_;
   std::atomic<bool> stops_{false};
   WatchWord last_ = WatchWord::goodbye;
@@ -122,15 +130,20 @@ class Watchdog::Server final : public Watch {
          uint64_t token)
       : Watch(std::move(activity), 0, timeout),
         ranks_(hosts.size()),
-        table_(std::move(hosts), timeout, now()),
+        table_(std::move(hosts), timeout, 0),
         listener_(std::move(listener)),
         token_(token) {}
   ~Server() override { stop(WatchWord::goodbye); }
 
   void begin(const std::vector<int64_t>& connected) {
+    size_t coming = 0;
     for (size_t r = 1; r < ranks_; ++r) {
       if (connected[r] == 0) table_.do_without(static_cast<int>(r));
+      if (connected[r] != 0) ++coming;
     }
+    // All are in the queue by now: a short job must not close the door on those that it has not seen yet.
+    pollfd door{listener_.descriptor(), POLLIN, 0};
+    while (peers_.size() < coming && ::poll(&door, 1, 1000) == 1) accept_all();
     start();
   }
 
@@ -146,9 +159,7 @@ class Watchdog::Server final : public Watch {
   }
 
   void tick(double time) override {
-    for (Socket socket = accept_from(listener_); socket.open(); socket = accept_from(listener_)) {
-      peers_.push_back({FrameSocket(std::move(socket))});
-    }
+    accept_all();
     for (Peer& peer : peers_) listen_to(peer, time);
     std::erase_if(peers_, [](const Peer& peer) { return !peer.socket.open(); });
     table_.hear(0, status_of(activity_->snapshot()), time);
@@ -156,6 +167,12 @@ class Watchdog::Server final : public Watch {
     if (time - beaten_ >= beat_seconds) {
       beaten_ = time;
       for (Peer& peer : peers_) peer.socket.send(frame(WatchWord::beat));
+    }
+  }
+
+  void accept_all() {
+    for (Socket socket = accept_from(listener_); socket.open(); socket = accept_from(listener_)) {
+      peers_.push_back({FrameSocket(std::move(socket))});
     }
   }
 
@@ -197,7 +214,7 @@ class Watchdog::Server final : public Watch {
   Socket listener_;
   uint64_t token_;
   std::vector<Peer> peers_;
-  double beaten_ = 0;
+  double beaten_ = -beat_seconds;
 };
 
 // Any other rank's.
@@ -205,10 +222,7 @@ class Watchdog::Client final : public Watch {
  public:
   Client(std::shared_ptr<Activity> activity, int rank, double timeout, FrameSocket socket,
          const WatchAddress& server)
-      : Watch(std::move(activity), rank, timeout),
-        socket_(std::move(socket)),
-        server_(server),
-        heard_(now()) {
+      : Watch(std::move(activity), rank, timeout), socket_(std::move(socket)), server_(server) {
     say(WatchWord::hello);
     start();
   }
@@ -228,7 +242,7 @@ class Watchdog::Client final : public Watch {
       if (word.word == WatchWord::failing) server_failed_ = time;
     }
     if (server_left_) return;
-    if (server_failed_ > 0) {
+    if (server_failed_ >= 0) {
       if (time - server_failed_ >= WatchTable::failing_seconds)
         end_alone("has failed, and the job has not ended since");
       return;
@@ -267,10 +281,10 @@ class Watchdog::Client final : public Watch {
 
   FrameSocket socket_;
   WatchAddress server_;
-  double heard_;
-  double said_ = 0;
+  double heard_ = 0;
+  double said_ = -beat_seconds;
   bool server_left_ = false;
-  double server_failed_ = 0;
+  double server_failed_ = -1;
 };
 
 Watchdog::Watchdog(Communicator& group, double timeout_seconds) {

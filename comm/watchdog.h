@@ -1,7 +1,7 @@
 // Nobody waits for ever without being told for whom: a thread of every process, out of MPI's way.
 //
 // Every rank's watchdog keeps a TCP connection to rank 0's and tells it twice a second what its rank is doing
-// (activity.h, 128 bytes); rank 0's keeps the table (watch_table.h), answers with a beat, and judges. When
+// (activity.h, 112 bytes); rank 0's keeps the table (watch_table.h), answers with a beat, and judges. When
 // the job must end, rank 0 prints one line that names ranks, hosts, operation and step, tells all others, and
 // every process leaves by _exit: with 75 where there is a checkpoint to go on from, else with 70. No MPI call
 // is made: one that involves a dead rank would not return. A connection that breaks tells of a killed process
@@ -9,7 +9,7 @@
 // or of a host that is cut off. Rank 0's own silence or loss is told by the others, who then end by
 // themselves.
 //
-// One connection a rank at rank 0: as many descriptors as ranks, and 256 bytes a second each.
+// One connection a rank at rank 0: as many descriptors as ranks, and some 250 bytes a second each.
 #pragma once
 
 #include <condition_variable>

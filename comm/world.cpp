@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <optional>
 
 #include "base/error.h"
 #include "comm/fabric.h"
@@ -32,10 +33,9 @@ World::World(const CommOptions& options)
   std::signal(SIGPIPE, SIG_IGN);
   auto start = std::chrono::steady_clock::now();
   int provided = 0;
-  {
-    LocalDeadline deadline("MPI_Init", options.timeout_seconds);
-    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
-  }
+  std::optional<LocalDeadline> deadline;  // until the watchdog stands
+  deadline.emplace("starting MPI (MPI_Init and what ranks tell each other first)", options.timeout_seconds);
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   init_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (provided < MPI_THREAD_MULTIPLE) {
     throw CommError(

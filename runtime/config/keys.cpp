@@ -124,7 +124,8 @@ KeyTable comm_table(CommConfig& c) {
            &c.timeout_seconds,
            {.doc = "When a rank has waited this long for others, or nobody has heard of a rank this "
                    "long, the job "
-                   "ends and says who is missing where; 0 for no such watch.",
+                   "ends and says who is missing where; 0 for no such watch. Others wait while a checkpoint "
+                   "is written or data is loaded, so it must exceed the longest of these.",
             .at_least = 0,
             .at_most = 1e6}},
       }};

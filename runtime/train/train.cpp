@@ -56,6 +56,8 @@ class Run {
                                           [&log](const std::string& message) { log.warning("{}", message); });
     }
     if (is_finished(checkpoint)) return already_finished(checkpoint, log);
+    communicator_.activity().set_resumable(
+        checkpoint.has_value());  // rank 0's word is enough for the watchdog
 
     position_ = resume(*session_, checkpoint, log);
     std::unique_ptr<MetricsWriter> metrics;
