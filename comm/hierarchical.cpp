@@ -1,23 +1,24 @@
 // The algorithms, for N nodes of m ranks each, L leaders a node, and B bytes a rank. "Meeting" is
 // NodeGroup::meet.
 //
-//   all_reduce      1. rank r of a node reduces the r-th slice of everybody's memory there into the leaders',
-//   tree order;
-//                   2. leader l sums the l-th part over all nodes, in place: 2 B (N - 1) / N / L bytes sent
-//                   by each;
-//                   3. everybody copies the leaders' parts.
-//   reduce_scatter  1. as above, all of it into the scratch of leader 0, which scatters by node; 2. everybody
-//   takes its block. all_gather      1. everybody puts its block into the scratch of leader 0, which gathers
-//   by node; 2. everybody copies all. broadcast       the root puts a piece into the staging of its node's
-//   leader 0, leaders broadcast, everybody copies.
+// all_reduce, piece by piece:
+//   1. rank r of a node reduces the r-th slice of everybody's memory there into the leaders', tree order;
+//   2. leader l sums the l-th part over all nodes, in place: 2 B (N - 1) / N / L bytes sent by each;
+//   3. everybody copies the leaders' parts.
+// reduce_scatter: as 1., all of it into the scratch of leader 0, which scatters by node; everybody takes its
+// block. all_gather: everybody puts its block into the scratch of leader 0, which gathers by node; everybody
+// copies all. broadcast: the root puts a piece into the staging of its node's leader 0, leaders broadcast,
+// everybody copies. The last three use leader 0 alone.
 //
-// Memory that is not allocate()'s goes through scratch that is. Within a node a sum is the tree over the
-// node's ranks, between nodes the tree over nodes: with m a power of two and ranks that follow each other,
-// the tree over all ranks.
+// Memory that is not allocate()'s goes through staging that is. Pieces are the same on all nodes, whose
+// memory may be of different kinds. Within a node a sum is the tree over the node's ranks, between nodes the
+// tree over nodes: with m a power of two and ranks that follow each other, the tree over all ranks.
 #include "comm/hierarchical.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <set>
@@ -80,10 +81,9 @@ class HierarchicalCommunicator final : public Communicator {
     auto mine = static_cast<size_t>(node_->rank());
     leads_ = mine < leaders_;
     // Those that lead nothing form a group of no use.
-    between_ = all_->split(static_cast<int>(std::min(mine, leaders_)), all_->rank());
+    between_ = all_->split(static_cast<int>(std::min(mine, leaders_)), seats_.node);
     for (const auto& ranks : seats_.ranks_of_node) node_bounds_.push_back(static_cast<size_t>(ranks.front()));
     node_bounds_.push_back(node_of_rank.size());
-    staging_ = node_->allocate(piece_bytes);
   }
 
   int rank() const override { return all_->rank(); }
@@ -92,19 +92,24 @@ class HierarchicalCommunicator final : public Communicator {
   bool keeps_tree() const override { return seats_.follow_the_tree() && all_->keeps_tree(); }
 
  private:
-  // A node without memory to share must not leave the others waiting.
+  // A node without memory to share must not leave the others waiting: all ranks throw, in the words of the
+  // first.
   void make_node() {
-    std::string failure;
+    std::array<char, 512> failure{};
     auto group = all_->split(seats_.node, all_->rank());
     try {
       node_ = std::make_unique<NodeGroup>(std::move(group));
+      staging_ = node_->allocate(piece_bytes);
     } catch (const CommError& error) {
-      failure = error.what();
+      std::snprintf(failure.data(), failure.size(), "%s", error.what());
     }
-    int32_t failed = failure.empty() ? 0 : 1;
-    all_->all_reduce(&failed, 1, DType::int32, ReduceOp::max);
-    if (failed == 0) return;
-    throw CommError("{}", failure.empty() ? "another node has no memory to share" : failure);
+    std::vector<int32_t> failed(static_cast<size_t>(size()));
+    int32_t mine = failure[0] != 0 ? 1 : 0;
+    all_->all_gather(&mine, 1, DType::int32, failed.data());
+    auto first = std::find(failed.begin(), failed.end(), 1);
+    if (first == failed.end()) return;
+    all_->broadcast(failure.data(), failure.size(), static_cast<int>(first - failed.begin()));
+    throw CommError("{}", failure.data());
   }
 
   Buffer do_allocate(size_t bytes) override { return node_->allocate(bytes); }
@@ -135,17 +140,20 @@ class HierarchicalCommunicator final : public Communicator {
     wish.receive = receive;
     wish.send_bytes = wish.receive_bytes = bytes;
     node_->meet(wish);
-    if (node_->all_registered()) return reduce_here(receive, count, type, op);
+    const bool here = node_->all_registered();
     const size_t piece = piece_bytes / element;
     for (size_t first = 0; first < count; first += piece) {
       size_t n = std::min(piece, count - first);
-      copy_bytes(staging_.data(), static_cast<const std::byte*>(send) + first * element, n * element);
+      const auto* from = static_cast<const std::byte*>(send) + first * element;
+      auto* to = static_cast<std::byte*>(receive) + first * element;
+      if (!here) copy_bytes(staging_.data(), from, n * element);
       wish.count = n;
-      wish.send = wish.receive = staging_.data();
+      wish.send = here ? from : staging_.data();
+      wish.receive = here ? to : staging_.data();
       wish.send_bytes = wish.receive_bytes = n * element;
-      node_->meet(wish);
-      reduce_here(staging_.data(), n, type, op);
-      copy_bytes(static_cast<std::byte*>(receive) + first * element, staging_.data(), n * element);
+      if (!here || count > piece) node_->meet(wish);  // else it has just been told
+      reduce_here(here ? to : staging_.data(), n, type, op);
+      if (!here) copy_bytes(to, staging_.data(), n * element);
     }
   }
 

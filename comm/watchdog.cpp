@@ -268,7 +268,9 @@ class Watchdog::Client final : public Watch {
 
   // Rank 0 cannot tell: every rank finds out for itself, and the first one speaks.
   [[noreturn]] void end_alone(const std::string& what) {
-    sleep_for(told_seconds * std::min(rank_ - 1, 5));
+    // Rank 1 speaks at once and ends a second later; the launcher then ends the others, who speak where it
+    // does not.
+    if (rank_ > 1) sleep_for(launcher_seconds * 2 + told_seconds * std::min(rank_ - 2, 5));
     Activity::Snapshot own = activity_->snapshot();
     print_error(fmt::format("rank {} on {}: rank 0 on {} {}, as this rank is at {} of step {}, phase {}{}",
                             rank_, host_name(), server_.host.data(), what, own.operation, own.step, own.phase,
@@ -333,14 +335,14 @@ void Watchdog::fail() {
   if (watch_) watch_->stop(WatchWord::failing);
 }
 
-LocalDeadline::LocalDeadline(std::string what, double seconds) {
+LocalDeadline::LocalDeadline(std::string what, double seconds, bool resumable) {
   if (seconds <= 0) return;
-  thread_ = std::thread([this, what = std::move(what), seconds] {
+  thread_ = std::thread([this, what = std::move(what), seconds, resumable] {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return over_; })) return;
     print_error(fmt::format("rank {} on {}: {} has not returned within {:.0f} s; see comm.timeout_seconds",
                             rank_from_environment(), host_name(), what, seconds));
-    ::_exit(static_cast<int>(ExitCode::internal));
+    ::_exit(static_cast<int>(code_of(resumable)));
   });
 }
 

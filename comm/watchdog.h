@@ -48,8 +48,8 @@ class Watchdog {
 class LocalDeadline {
  public:
   // After `seconds` (0: never) it prints "PROGRAM: error: WHAT has not returned within SECONDS s" and ends by
-  // _exit(70).
-  LocalDeadline(std::string what, double seconds);
+  // _exit: with 75 where the job is resumable, else 70.
+  LocalDeadline(std::string what, double seconds, bool resumable = false);
   ~LocalDeadline();
   LocalDeadline(const LocalDeadline&) = delete;
   LocalDeadline& operator=(const LocalDeadline&) = delete;

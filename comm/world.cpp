@@ -67,11 +67,12 @@ World::World(const CommOptions& options)
 
 World::~World() {
   bool failing = std::uncaught_exceptions() != exceptions_at_birth_;
+  bool resumable = communicator_ && communicator_->activity().snapshot().resumable;
   if (failing && watchdog_) watchdog_->fail();
   communicator_.reset();  // collective where nothing fails: still under watch
   watchdog_.reset();
   if (!owns_mpi_ || failing) return;
-  LocalDeadline deadline("MPI_Finalize", timeout_seconds_);
+  LocalDeadline deadline("MPI_Finalize", timeout_seconds_, resumable);
   MPI_Finalize();
 }
 

@@ -52,8 +52,21 @@ TEST_P(Hierarchical, SumsAlongTheTreeWhereItSaysSo) {
   on_ranks([](Communicator& group, const Case& one) {
     EXPECT_EQ(group.keeps_tree(), one.tree);
     if (!one.tree) return;
-    for (size_t count : {1u, 37u, 5001u}) test::check_tree<float>(group, count);
+    for (size_t count : {1u, 37u, 300007u}) test::check_tree<float>(group, count);
     test::check_tree<BFloat16>(group, 1033);
+  });
+}
+
+// Some ranks hand in the group's memory, others any: nodes must not cut such a sum differently.
+TEST_P(Hierarchical, TakesMemoryOfBothKindsAtOnce) {
+  on_ranks([](Communicator& group, const Case&) {
+    constexpr size_t count = 300007;
+    Buffer shared = group.allocate(count * sizeof(float)), plain(count * sizeof(float));
+    auto* data = (group.rank() == 0 ? plain : shared).as<float>();
+    for (size_t i = 0; i < count; ++i) data[i] = test::contribution<float>(group.rank(), i);
+    group.all_reduce(data, count, DType::float32);
+    for (size_t i = 0; i < count; ++i)
+      ASSERT_EQ(data[i], test::reduced<float>(group.size(), i, ReduceOp::sum)) << i;
   });
 }
 
