@@ -15,7 +15,7 @@ namespace trireme {
 namespace {
 
 // The type by which MPI itself may reduce: where no order can make a difference, and there is one. Else null.
-MPI_Datatype exact_type(DType type, ReduceOp op) {
+MPI_Datatype exact_type(DType type) {
   switch (type) {
     case DType::int32:
       return MPI_INT32_T;
@@ -25,10 +25,8 @@ MPI_Datatype exact_type(DType type, ReduceOp op) {
       return MPI_UINT8_T;
     case DType::uint16:
       return MPI_UINT16_T;
-    case DType::float32:
-      return op == ReduceOp::max ? MPI_FLOAT : MPI_DATATYPE_NULL;
+    case DType::float32:  // a maximum of NaNs, or of zeros of both signs, depends on the order
     case DType::float64:
-      return op == ReduceOp::max ? MPI_DOUBLE : MPI_DATATYPE_NULL;
     case DType::bfloat16:
     case DType::float16:
       break;
@@ -72,7 +70,7 @@ class MpiCommunicator final : public Communicator {
  private:
   void do_all_reduce(const void* send, void* receive, size_t count, DType type, ReduceOp op) override {
     if (send != receive && count != 0) std::memcpy(receive, send, count * size_of(type));
-    if (MPI_Datatype exact = exact_type(type, op); exact != MPI_DATATYPE_NULL) {
+    if (MPI_Datatype exact = exact_type(type); exact != MPI_DATATYPE_NULL) {
       in_pieces(count, group_.tuning.piece, [&](size_t first, int n) {
         check_mpi(MPI_Allreduce(MPI_IN_PLACE, static_cast<std::byte*>(receive) + first * size_of(type), n,
                                 exact, op == ReduceOp::max ? MPI_MAX : MPI_SUM, comm_),

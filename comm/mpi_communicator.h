@@ -19,8 +19,8 @@ void check_mpi(int code, const char* operation);
 
 // Cross-overs between algorithms (mpi_tree.h), measured; tests lower them so that every algorithm runs.
 struct MpiTuning {
-  size_t piece = size_t{1} << 30;        // bytes of the largest message: MPI counts in int
-  size_t small_bytes = size_t{8} << 10;  // up to here a reduction's time is its rounds, above it its bytes
+  size_t piece = size_t{1} << 30;         // bytes of the largest message: MPI counts in int
+  size_t small_bytes = size_t{16} << 10;  // up to here a reduction's time is its rounds, above it its bytes
   size_t chunk_bytes = size_t{256} << 10;
 };
 

@@ -53,6 +53,17 @@ void exchange(MpiGroup& g, const void* send, size_t send_bytes, void* receive, s
   wait_for_all(g);
 }
 
+// own = own op theirs, the lower rank's values on the left as in the tree: a sum of two does not care, but a
+// maximum of NaNs or of zeros of both signs does, and all ranks must end with the same.
+void combine_in_order(const MpiGroup& g, void* own, const void* theirs, int partner, size_t count, DType type,
+                      ReduceOp op) {
+  if (partner < g.rank) {
+    combine(theirs, own, own, count, type, op);
+  } else {
+    combine(own, theirs, own, count, type, op);
+  }
+}
+
 // data[keep] += what the partner sends, while data[give] goes to the partner. In chunks: two are on their way
 // while one is added.
 void exchange_and_add(MpiGroup& g, void* data, Range keep, Range give, int partner, DType type, ReduceOp op) {
@@ -88,20 +99,20 @@ void exchange_and_add(MpiGroup& g, void* data, Range keep, Range give, int partn
     check_mpi(MPI_Wait(&incoming[i % flying], MPI_STATUS_IGNORE), "all_reduce");
     size_t n = std::min(chunk, keep.size() - i * chunk);
     std::byte* own = at(data, keep.begin + i * chunk, type);
-    combine(own, slot(i), own, n, type, op);
+    combine_in_order(g, own, slot(i), partner, n, type, op);
     receive(i + flying);
   }
   check_mpi(MPI_Waitall(static_cast<int>(flying), outgoing.data(), MPI_STATUSES_IGNORE), "all_reduce");
 }
 
 // Round k: with the rank whose number differs in bit k, both add what the other has. After it a rank holds
-// its node of the tree k + 1 levels up; which operand is the left one makes no difference to a sum of two.
+// its node of the tree k + 1 levels up.
 void recursive_doubling(MpiGroup& g, void* data, size_t count, DType type, ReduceOp op) {
   size_t bytes = count * size_of(type);
   std::byte* inbox = scratch(g, bytes);
   for (int distance = 1; distance < g.size; distance *= 2) {
     exchange(g, data, bytes, inbox, bytes, g.rank ^ distance);
-    combine(data, inbox, data, count, type, op);
+    combine_in_order(g, data, inbox, g.rank ^ distance, count, type, op);
   }
 }
 
@@ -164,28 +175,56 @@ void all_reduce_along_tree(MpiGroup& g, void* data, size_t count, DType type, Re
   all_gather_blocks(g, data, g.bounds, size_of(type));
 }
 
+// Chunk by chunk of every block: everybody sends chunk i of block r to rank r. Two chunks are on their way
+// while the one before is summed in one pass, out of an inbox that stays in the caches.
 void reduce_scatter_along_tree(MpiGroup& g, const void* send, void* receive, std::span<const size_t> bounds,
                                DType type, ReduceOp op) {
-  auto block = [&](int r) { return bounds[static_cast<size_t>(r)]; };
-  auto size = [&](int r) { return block(r + 1) - block(r); };
+  if (op == ReduceOp::average) op = ReduceOp::sum;
+  const size_t element = size_of(type), peers = static_cast<size_t>(g.size) - 1;
+  const size_t chunk = std::max<size_t>(1, std::min(g.tuning.chunk_bytes, g.tuning.piece) / element);
+  size_t most = 0;
+  for (size_t r = 0; r <= peers; ++r) most = std::max(most, bounds[r + 1] - bounds[r]);
+  const size_t chunks = (most + chunk - 1) / chunk;
+  auto part = [&](size_t r, size_t i) {
+    size_t begin = std::min(bounds[r] + i * chunk, bounds[r + 1]);
+    return Range{begin, std::min(begin + chunk, bounds[r + 1])};
+  };
+  const auto me = static_cast<size_t>(g.rank);
+  auto after = [&](size_t k) { return (me + 1 + k) % (peers + 1); };  // not all send to rank 0 first
   const auto* from = static_cast<const std::byte*>(send);
-  size_t bytes = size(g.rank) * size_of(type);
-  std::byte* inbox = scratch(g, bytes * static_cast<size_t>(g.size));
-  g.parts.clear();
-  for (int r = 0; r < g.size; ++r) {
-    std::byte* part = inbox + static_cast<size_t>(r) * bytes;
-    g.parts.push_back(r == g.rank ? from + block(r) * size_of(type) : part);
-    if (r != g.rank) begin_receive(g, part, bytes, r);
+  auto* to = static_cast<std::byte*>(receive);
+  const size_t slot_bytes = std::min(chunk, bounds[me + 1] - bounds[me]) * element;
+  std::byte* inbox = scratch(g, 2 * peers * slot_bytes);
+  auto slot = [&](size_t i, size_t k) { return inbox + (i % 2 * peers + k) * slot_bytes; };
+  g.requests.assign(4 * peers, MPI_REQUEST_NULL);
+  auto requests = [&](size_t i) { return g.requests.data() + i % 2 * 2 * peers; };
+  g.parts.resize(peers + 1);
+
+  for (size_t i = 0; i <= chunks; ++i) {
+    for (size_t k = 0; i < chunks && k < peers; ++k) {
+      Range mine = part(me, i), theirs = part(after(k), i);
+      auto peer = static_cast<int>(after(k));
+      if (mine.size() != 0) {
+        check_mpi(MPI_Irecv(slot(i, k), static_cast<int>(mine.size() * element), MPI_BYTE, peer, tag, g.comm,
+                            requests(i) + k),
+                  "reduce_scatter");
+      }
+      if (theirs.size() != 0) {
+        check_mpi(MPI_Isend(from + theirs.begin * element, static_cast<int>(theirs.size() * element),
+                            MPI_BYTE, peer, tag, g.comm, requests(i) + peers + k),
+                  "reduce_scatter");
+      }
+    }
+    if (i == 0) continue;
+    check_mpi(MPI_Waitall(static_cast<int>(2 * peers), requests(i - 1), MPI_STATUSES_IGNORE),
+              "reduce_scatter");
+    Range mine = part(me, i - 1);
+    if (mine.size() == 0) continue;
+    g.parts[me] = from + mine.begin * element;
+    for (size_t k = 0; k < peers; ++k) g.parts[after(k)] = slot(i - 1, k);
+    reduce_parts(g.parts, to + (mine.begin - bounds[me]) * element, mine.size(), type, op);
   }
-  // Each begins with its right neighbour, so that not all send to rank 0 first.
-  for (int i = 1; i < g.size; ++i) {
-    int r = (g.rank + i) % g.size;
-    begin_send(g, from + block(r) * size_of(type), size(r) * size_of(type), r);
-  }
-  wait_for_all(g);
-  if (bytes != 0) {
-    reduce_parts(g.parts, receive, size(g.rank), type, op == ReduceOp::average ? ReduceOp::sum : op);
-  }
+  g.requests.clear();
 }
 
 void all_gather_blocks(MpiGroup& g, void* data, std::span<const size_t> bounds, size_t element_bytes) {

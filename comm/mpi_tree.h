@@ -37,7 +37,7 @@ struct MpiGroup {
 void all_reduce_along_tree(MpiGroup& group, void* data, size_t count, DType type, ReduceOp op);
 
 // Block `rank` of everybody's `send`, summed into `receive`, which may be that block itself: every rank gets
-// its block from all others, n (p - 1) / p bytes sent by each rank.
+// its block from all others, n (p - 1) / p bytes sent by each rank, and sums it while the rest is on its way.
 void reduce_scatter_along_tree(MpiGroup& group, const void* send, void* receive,
                                std::span<const size_t> bounds, DType type, ReduceOp op);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -223,6 +224,28 @@ void check_same_bits(Communicator& group, size_t count) {
   for (int r = 0; r < group.size(); ++r) {
     ASSERT_EQ(std::memcmp(first.data(), all.data() + static_cast<size_t>(r) * count, count * sizeof(T)), 0)
         << "rank " << r << " has other bits than rank " << group.rank();
+  }
+}
+
+// A sum or maximum of NaNs and of zeros of both signs, of which it is only asked that all ranks have the
+// same.
+template <class T>
+void check_odd_values(Communicator& group) {
+  constexpr size_t count = 999;
+  for (ReduceOp op : {ReduceOp::sum, ReduceOp::max}) {
+    std::vector<T> data(count), all(count * static_cast<size_t>(group.size()));
+    for (size_t i = 0; i < count; ++i) {
+      float value = rough<float>(group.rank(), i);
+      data[i] = static_cast<T>(value > 60  ? std::numeric_limits<float>::quiet_NaN()
+                               : value > 0 ? 0.0f
+                                           : -0.0f);
+    }
+    group.all_reduce(data.data(), count, dtype_of<T>(), op);
+    group.all_gather(data.data(), count, dtype_of<T>(), all.data());
+    for (int r = 0; r < group.size(); ++r) {
+      ASSERT_EQ(std::memcmp(data.data(), all.data() + static_cast<size_t>(r) * count, count * sizeof(T)), 0)
+          << "rank " << r << " has other bits than rank " << group.rank();
+    }
   }
 }
 

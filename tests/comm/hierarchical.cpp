@@ -71,7 +71,11 @@ TEST_P(Hierarchical, TakesMemoryOfBothKindsAtOnce) {
 }
 
 TEST_P(Hierarchical, SameBitsEveryTime) {
-  on_ranks([](Communicator& group, const Case&) { test::check_same_bits<float>(group, 1003); });
+  on_ranks([](Communicator& group, const Case&) {
+    test::check_same_bits<float>(group, 1003);
+    test::check_odd_values<float>(group);
+    test::check_odd_values<BFloat16>(group);
+  });
 }
 
 TEST_P(Hierarchical, Split) {

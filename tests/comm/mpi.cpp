@@ -55,6 +55,9 @@ TEST(Mpi, EveryAlgorithm) {
         test::check_tree<float>(*group, count);
         test::check_tree<Float16>(*group, count);
       }
+      test::check_odd_values<float>(*group);
+      test::check_odd_values<double>(*group);
+      test::check_odd_values<BFloat16>(*group);
     }
   }
 }

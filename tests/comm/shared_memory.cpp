@@ -55,6 +55,8 @@ TEST(SharedMemory, SumsHaveTheTreesBits) {
         test::check_tree<Float16>(group, count);
       }
       test::check_same_bits<float>(group, 40001);
+      test::check_odd_values<float>(group);
+      test::check_odd_values<BFloat16>(group);
     });
   }
 }

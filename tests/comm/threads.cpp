@@ -27,6 +27,7 @@ TEST_P(Threads, SameBitsEveryTime) {
   run_ranks(GetParam(), [](Communicator& group) {
     test::check_same_bits<float>(group, 1003);
     test::check_same_bits<double>(group, 17);
+    test::check_odd_values<float>(group);
   });
 }
 
