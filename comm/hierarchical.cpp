@@ -192,25 +192,28 @@ class HierarchicalCommunicator final : public Communicator {
     reduce_parts(parts_, out + first * size_of(type), last - first, type, op);
   }
 
-  // Registered memory of at least so many bytes. Collective, and of the same size everywhere.
-  Buffer& grown(Buffer& buffer, size_t bytes) {
-    if (buffer.bytes() < bytes) buffer = node_->allocate(std::bit_ceil(bytes));
-    return buffer;
+  // Registered memory of at least so many bytes. Collective: `room`, the same everywhere, is what there is so
+  // far; `here`: this rank needs some, too.
+  void grow(Buffer& buffer, size_t& room, size_t bytes, bool here) {
+    if (room >= bytes) return;
+    room = std::bit_ceil(bytes);
+    buffer = node_->allocate(here ? room : 0);
   }
 
   void do_reduce_scatter(const void* send, void* receive, std::span<const size_t> bounds, DType type,
                          ReduceOp op) override {
     const size_t element = size_of(type), total = bounds.back();
     const ReduceOp sum = op == ReduceOp::average ? ReduceOp::sum : op;
-    grown(gathered_, total * element);
+    grow(gathered_, gathered_room_, total * element, is_first());
     NodeWish wish{.operation = NodeOperation::reduce_scatter, .count = total, .type = type, .op = op};
     wish.tells_memory = true;
     wish.send = send;
     wish.receive = gathered_.data();
-    wish.send_bytes = wish.receive_bytes = total * element;
+    wish.send_bytes = total * element;
+    wish.receive_bytes = is_first() ? total * element : 0;
     node_->meet(wish);
     if (!node_->all_registered()) {
-      grown(own_, total * element);
+      grow(own_, own_room_, total * element, true);
       copy_bytes(own_.data(), send, total * element);
       wish.send = own_.data();
       node_->meet(wish);
@@ -240,11 +243,11 @@ class HierarchicalCommunicator final : public Communicator {
     if (!seats_.in_blocks) return all_->all_gather(send, receive, bounds, type);
     const size_t element = size_of(type), total = bounds.back();
     auto me = static_cast<size_t>(rank());
-    grown(gathered_, total * element);
+    grow(gathered_, gathered_room_, total * element, is_first());
     NodeWish wish{.operation = NodeOperation::all_gather, .count = total, .type = type};
     wish.tells_memory = true;
     wish.send = wish.receive = gathered_.data();
-    wish.send_bytes = wish.receive_bytes = total * element;
+    wish.send_bytes = wish.receive_bytes = is_first() ? total * element : 0;
     node_->meet(wish);
     std::byte* whole = node_->receive_of(0);
     copy_bytes(whole + bounds[me] * element, send, (bounds[me + 1] - bounds[me]) * element);
@@ -300,8 +303,10 @@ class HierarchicalCommunicator final : public Communicator {
       between_;                      // of the leaders of one number, one a node, by the nodes' first ranks
   std::vector<size_t> node_bounds_;  // first ranks of nodes, and the number of ranks
   Buffer staging_;                   // these three are registered
-  Buffer gathered_;
+  Buffer gathered_;                  // on leader 0 alone
   Buffer own_;
+  size_t gathered_room_ = 0;
+  size_t own_room_ = 0;
   std::vector<const void*> parts_;  // scratch of one call
   std::vector<size_t> blocks_;
 };

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -27,10 +28,14 @@ int body(int argc, char** argv) {
 
   if (fault == "all-before-init") throw IoError("/data: permission denied");
 
+  if (fault == "late" && rank_from_environment() == culprit)
+    std::this_thread::sleep_for(std::chrono::hours(1));
+
   std::optional<StopSignals> listening;
   if (fault == "signal") listening.emplace();
   CommOptions options;
   options.timeout_seconds = argc > 3 ? std::stod(argv[3]) : 60;
+  if (argc > 4) options.backend = argv[4];
   World world(options);
   Communicator& all = world.communicator();
   float one = 1;
@@ -50,6 +55,17 @@ int body(int argc, char** argv) {
       all.all_reduce(&stop, 1, DType::float32, ReduceOp::max);
     }
     return static_cast<int>(ExitCode::stopped);
+  }
+  if (fault == "suspend") {  // all of it, as scontrol suspend does, for `culprit` seconds
+    if (std::system(fmt::format("(sleep {}; kill -CONT {}) >/dev/null 2>&1 &", culprit, ::getpid()).c_str()))
+      throw CommError("no shell");
+    all.barrier();
+    ::kill(::getpid(), SIGSTOP);
+    for (int i = 0; i < 20; ++i) {
+      all.barrier();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return 0;
   }
   all.activity().set_step(17);
   all.activity().set_resumable(fault == "freeze-resumable");

@@ -68,9 +68,29 @@ TEST(Watchdog, NamesARankThatNeverArrives) {
 }
 
 TEST(Watchdog, NamesARankThatHasLeft) {
-  Result result = job("leave 2 3");
-  EXPECT_NE(result.code, 0) << result.output;
-  EXPECT_NE(result.code, 124) << "hung: " << result.output;
+  // Shared memory notices it by itself. Messages do not: rank 0's watchdog says so, or rank 2, whose
+  // MPI_Finalize does not return, whichever deadline is first.
+  for (std::string backend : {"shared_memory", "mpi"}) {
+    Result result = job("leave 2 3 " + backend);
+    EXPECT_EQ(result.code, 70) << result.output;
+    EXPECT_THAT(result.output, HasSubstr("rank 2 o"));
+    EXPECT_LT(result.seconds, 3 + busy);
+  }
+}
+
+TEST(Watchdog, CoversMpiInit) {
+  Result result = job("late 1 3");
+  EXPECT_EQ(result.code, 70) << result.output;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("starting MPI"), HasSubstr("has not returned within 3 s")));
+  EXPECT_LT(result.seconds, 3 + busy);
+}
+
+// Nobody is to blame for the time in which nobody ran.
+TEST(Watchdog, LetsAJobBeSuspendedAsAWhole) {
+  Result result = job("suspend 7 3");
+  EXPECT_EQ(result.code, 0) << result.output;
+  EXPECT_EQ(result.output, "");
+  EXPECT_GT(result.seconds, 6.5);
 }
 
 // The launcher's code tells of the signal; the line tells who it was.
