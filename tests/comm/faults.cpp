@@ -1,15 +1,12 @@
 // However a rank goes wrong, the whole job ends within seconds, with the right exit code and one message.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <chrono>
-#include <cstdio>
 #include <string>
 
 #include "base/error.h"
 #include "comm/world.h"
+#include "support/run_command.h"
 
 namespace trireme {
 namespace {
@@ -17,30 +14,9 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-struct Result {
-  int code = -1;
-  std::string output;
-  double seconds = 0;
-  int times(const std::string& text) const {
-    int found = 0;
-    for (size_t at = output.find(text); at != std::string::npos; at = output.find(text, at + 1)) ++found;
-    return found;
-  }
-};
+using Result = test::CommandResult;
 
-Result run(const std::string& command) {
-  auto start = std::chrono::steady_clock::now();
-  Result result;
-  // timeout turns a hang into a failure.
-  std::FILE* pipe = ::popen(("timeout -k 1 30 " + command + " 2>&1").c_str(), "r");
-  std::array<char, 4096> buffer;
-  while (size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe))
-    result.output.append(buffer.data(), bytes);
-  int status = ::pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
-}
+Result run(const std::string& command) { return test::run_command(command, 30); }
 
 Result mpirun(int ranks, const std::string& arguments) {
   return run(fmt::format("mpirun -n {} {} {}", ranks, FAULTY_JOB, arguments));

@@ -1,15 +1,12 @@
 // No job hangs: whatever a rank does or has done to it, the job ends within the deadline and says who it was.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <chrono>
-#include <cstdio>
 #include <string>
 
 #include "base/error.h"
 #include "comm/world.h"
+#include "support/run_command.h"
 
 namespace trireme {
 namespace {
@@ -17,25 +14,11 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Result {
-  int code = -1;
-  std::string output;
-  double seconds = 0;
-};
+using Result = test::CommandResult;
 
 // mpirun kills what is left, stopped processes too, when the first rank has ended with a code.
 Result job(const std::string& arguments) {
-  auto start = std::chrono::steady_clock::now();
-  Result result;
-  std::string command = fmt::format("timeout -k 1 60 mpirun -n 3 {} {} 2>&1", FAULTY_JOB, arguments);
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  std::array<char, 4096> buffer;
-  while (size_t bytes = std::fread(buffer.data(), 1, buffer.size(), pipe))
-    result.output.append(buffer.data(), bytes);
-  int status = ::pclose(pipe);
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
+  return test::run_command(fmt::format("mpirun -n 3 {} {}", FAULTY_JOB, arguments), 60);
 }
 
 constexpr double busy = 10;  // seconds that a busy machine may take on top of a deadline of 3
