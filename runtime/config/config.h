@@ -177,6 +177,12 @@ struct AllReduceConfig {
 struct CheckpointConfig {
   int64_t every_steps = 0;  // 0: at epoch ends and at the end only
   int64_t keep = 3;
+  int64_t keep_every = 0;       // steps whose multiples are kept for good; 0: none
+  int64_t keep_best = 0;        // so many of the best by `metric` are kept too
+  std::string metric = "loss";  // loss accuracy perplexity
+  double before_end_seconds =
+      60;                // a job's end by SLURM's word is a request to stop so long before; 0: never
+  int64_t restarts = 3;  // automatic ones in a row that a job may have without a newer checkpoint
   bool operator==(const CheckpointConfig&) const = default;
 };
 

@@ -73,6 +73,37 @@ KeyTable checkpoint_table(CheckpointConfig& c) {
           {"keep",
            &c.keep,
            {.doc = "How many of the newest checkpoints are kept.", .at_least = 1, .at_most = 1e6}},
+          {"keep_every",
+           &c.keep_every,
+           {.doc = "Checkpoints of steps that are multiples of this are never deleted; 0 for none.",
+            .at_least = 0}},
+          {"keep_best",
+           &c.keep_best,
+           {.doc = "How many of the best checkpoints by checkpoint.metric are kept, beside the newest; it "
+                   "looks at "
+                   "those that follow a validation of their own step.",
+            .at_least = 0,
+            .at_most = 1e6}},
+          {"metric",
+           &c.metric,
+           {.doc = "By which figure of the validation keep_best judges: the lowest loss or perplexity, the "
+                   "highest "
+                   "accuracy.",
+            .choices = {"loss", "accuracy", "perplexity"}}},
+          {"before_end_seconds",
+           &c.before_end_seconds,
+           {.doc = "So long before SLURM ends the job, the run saves its state and stops with exit code 75; "
+                   "0 for "
+                   "not looking at the job's end.",
+            .at_least = 0,
+            .at_most = 86400}},
+          {"restarts",
+           &c.restarts,
+           {.doc =
+                "How many times in a row SLURM or scripts/train.sbatch may start a job again without a newer "
+                "checkpoint than before, until the run gives up.",
+            .at_least = 0,
+            .at_most = 1000}},
       }};
 }
 
