@@ -1,5 +1,7 @@
 // trireme-train: trains a network as a TOML file says, on as many ranks as it is started with.
 #include <cstdio>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "comm/run_main.h"
@@ -8,6 +10,7 @@
 #include "config/command_line.h"
 #include "config/config.h"
 #include "train/comm_options.h"
+#include "train/job_end.h"
 #include "train/plan_report.h"
 #include "train/train.h"
 
@@ -29,7 +32,9 @@ const CommandSpec command{
     .description =
         "A run resumes from the newest good checkpoint in its run directory; a finished run says so and is "
         "left alone. Ranks come from srun --mpi=pmix or mpirun; started alone it is one rank. SIGTERM, "
-        "SIGUSR1 and SIGINT end it at the next step with its state saved and exit code 75.",
+        "SIGUSR1 and SIGINT, and checkpoint.before_end_seconds before the end of its SLURM job, end it at "
+        "the next "
+        "step with its state saved and exit code 75.",
     .examples = {"trireme-train configs/fashion_cnn_quick.toml",
                  "mpirun -n 2 trireme-train configs/fashion_cnn_quick.toml --set train.epochs=3",
                  "trireme-train configs/fashion_cnn.toml --plan"},
@@ -37,6 +42,21 @@ const CommandSpec command{
               "DIR/summary.json  how the run ended", "DIR/log.txt  what was said",
               "DIR/checkpoints/  the newest checkpoints"},
 };
+
+// Whether a signal has come, or the end of the SLURM job is near; of that, rank 0 alone looks at the clock:
+// the ranks agree on stopping anyhow.
+std::function<bool()> stop_of(const Config& config, int rank) {
+  if (rank != 0) return stop_requested;
+  auto job_end = std::make_shared<JobEnd>(config.checkpoint.before_end_seconds);
+  if (!job_end->note().empty()) std::fprintf(stderr, "trireme-train: %s\n", job_end->note().c_str());
+  return [job_end, told = false]() mutable {
+    if (stop_requested()) return true;
+    if (!job_end->near()) return false;
+    if (!told) std::fprintf(stderr, "trireme-train: %s: saving and stopping\n", job_end->note().c_str());
+    told = true;
+    return true;
+  };
+}
 
 int body(int argc, char** argv) {
   CommandLine line = parse_command_line(command, argc, argv);
@@ -64,7 +84,7 @@ int body(int argc, char** argv) {
     options.exchange = world.backend();
   }
   options.quiet = line.has("--quiet");
-  options.stop_requested = stop_requested;
+  options.stop_requested = stop_of(config, world.rank());
   TrainResult result = train(config, world.communicator(), options);
   return static_cast<int>(result.state == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
 }
