@@ -33,12 +33,15 @@ const std::map<std::string, Rooms>& allowed_arrows() {
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
         "checkpoint", "telemetry"}},
       {"predict", {"comm", "config", "graph", "backend", "exec", "models", "data", "train"}},
+      {"inspect",
+       {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
+        "checkpoint", "telemetry", "train"}},
       {"sweep",
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
         "checkpoint", "telemetry", "train"}},
       {"jobs",
        {"comm", "config", "graph", "ops", "passes", "backend", "exec", "models", "optim", "data",
-        "checkpoint", "telemetry", "train", "predict", "sweep"}},
+        "checkpoint", "telemetry", "train", "predict", "inspect", "sweep"}},
   };
   return arrows;
 }
@@ -66,6 +69,7 @@ const std::vector<LibraryRule>& library_rules() {
       {"sentencepiece", {"data"}},
       {"png.h", {"data", "predict"}},
       {"jpeglib", {"data"}},
+      {"zip.h", {"inspect"}},
   };
   return rules;
 }
