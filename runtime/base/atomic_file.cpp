@@ -9,33 +9,13 @@
 #include <sstream>
 #include <system_error>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace trireme {
 namespace {
 
 namespace fs = std::filesystem;
-
-// An open file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  // Closes now; false with errno set when the system reports a late write error.
-  bool close() {
-    int fd = fd_;
-    fd_ = -1;
-    return ::close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void throw_io(const fs::path& path, const char* what) {
   throw IoError("{}: {}: {}", path.string(), what, std::strerror(errno));

@@ -21,7 +21,8 @@ enum class ExitCode : int {
   bad_config = 78,
 };
 
-// Base of all errors: a message that names the thing at fault and what to do next, and the exit code it means.
+// Base of all errors: a message that names the thing at fault and what to do next, and the exit code it
+// means.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
@@ -40,14 +41,32 @@ class CodedError : public Error {
       : Error(exit_code, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
-struct UsageError : CodedError<ExitCode::usage> { using CodedError::CodedError; };          // bad command line
-struct ConfigError : CodedError<ExitCode::bad_config> { using CodedError::CodedError; };    // bad TOML or key
-struct DataError : CodedError<ExitCode::bad_data> { using CodedError::CodedError; };        // bad data set
-struct CheckpointError : CodedError<ExitCode::bad_data> { using CodedError::CodedError; };  // bad checkpoint
-struct MissingInputError : CodedError<ExitCode::no_input> { using CodedError::CodedError; };
-struct GraphError : CodedError<ExitCode::internal> { using CodedError::CodedError; };   // names the node's origin
-struct DeviceError : CodedError<ExitCode::internal> { using CodedError::CodedError; };  // oneDNN, CUDA
-struct CommError : CodedError<ExitCode::internal> { using CodedError::CodedError; };    // names rank and operation
-struct IoError : CodedError<ExitCode::io> { using CodedError::CodedError; };            // disk full, no permission
+struct UsageError : CodedError<ExitCode::usage> {
+  using CodedError::CodedError;
+};  // bad command line
+struct ConfigError : CodedError<ExitCode::bad_config> {
+  using CodedError::CodedError;
+};  // bad TOML or key
+struct DataError : CodedError<ExitCode::bad_data> {
+  using CodedError::CodedError;
+};  // bad data set
+struct CheckpointError : CodedError<ExitCode::bad_data> {
+  using CodedError::CodedError;
+};  // bad checkpoint
+struct MissingInputError : CodedError<ExitCode::no_input> {
+  using CodedError::CodedError;
+};
+struct GraphError : CodedError<ExitCode::internal> {
+  using CodedError::CodedError;
+};  // names the node's origin
+struct DeviceError : CodedError<ExitCode::internal> {
+  using CodedError::CodedError;
+};  // oneDNN, CUDA
+struct CommError : CodedError<ExitCode::internal> {
+  using CodedError::CodedError;
+};  // names rank and operation
+struct IoError : CodedError<ExitCode::io> {
+  using CodedError::CodedError;
+};  // disk full, no permission
 
 }  // namespace trireme

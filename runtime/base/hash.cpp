@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <xxhash.h>
 
 #include <filesystem>
 #include <fstream>
@@ -43,6 +44,41 @@ std::string Sha256::hex() {
   std::string text;
   for (unsigned int i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
   return text;
+}
+
+struct Xxh3::State {
+  XXH3_state_t* handle = XXH3_createState();
+  State() {
+    if (handle == nullptr || XXH3_128bits_reset(handle) != XXH_OK) {
+      throw Error(ExitCode::internal, "xxHash: no memory for its state");
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { XXH3_freeState(handle); }
+};
+
+Xxh3::Xxh3() : state_(std::make_unique<State>()) {}
+Xxh3::~Xxh3() = default;
+Xxh3::Xxh3(Xxh3&&) noexcept = default;
+Xxh3& Xxh3::operator=(Xxh3&&) noexcept = default;
+
+void Xxh3::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->handle, bytes.data(), bytes.size());
+}
+
+std::string Xxh3::hex() const {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state_->handle));
+  std::string text;
+  for (unsigned char byte : canonical.digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+std::string xxh3_hex(std::span<const std::byte> bytes) {
+  Xxh3 hash;
+  hash.update(bytes);
+  return hash.hex();
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

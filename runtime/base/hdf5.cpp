@@ -122,8 +122,9 @@ hid_t native_type(DType type) {
   throw Error(ExitCode::internal, "HDF5: element type without an HDF5 type");
 }
 
-Handle create_file(const fs::path& path) {
+Handle create_file(const fs::path& path, size_t alignment) {
   Handle access = file_access();
+  check(H5Pset_alignment(access, 1, alignment), "H5Pset_alignment");
   Handle creation = untimed_file();  // closed after the reason of a failure was read
   hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access);
   expect<IoError>(id, [&] { return fmt::format("creating {}", path.string()); });

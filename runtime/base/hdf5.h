@@ -10,6 +10,7 @@
 #include <hdf5.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -49,10 +50,12 @@ class Handle {
 hid_t native_type(DType type);
 
 // How a data set is laid out: empty chunk = contiguous. fletcher32 needs chunks. A chunk longer than the data
-// set along an axis is cut to it; a data set without elements is always contiguous.
+// set along an axis is cut to it; a data set without elements is always contiguous. `reserved`: a contiguous
+// one has its place in the file at once and nothing is written there, for whoever fills it by address_of().
 struct Layout {
   Shape chunk;
   bool fletcher32 = false;
+  bool reserved = false;
 };
 
 // How a data set is opened. cache_bytes is HDF5's own chunk cache; 0 for a reader that keeps chunks itself.
@@ -60,8 +63,8 @@ struct Access {
   size_t cache_bytes = size_t{1} << 20;
 };
 
-// Replaces a file of that name. IoError.
-Handle create_file(const std::filesystem::path& path);
+// Replaces a file of that name. What lies in it begins at multiples of `alignment`. IoError.
+Handle create_file(const std::filesystem::path& path, size_t alignment = 1);
 // Read-only. MissingInputError when there is none, IoError when it may not be read, else DataError.
 Handle open_file(const std::filesystem::path& path);
 // Flushes and closes; IoError when that fails (a full disk may show only here). A file that is merely dropped
@@ -69,7 +72,8 @@ Handle open_file(const std::filesystem::path& path);
 void close_file(Handle&& file);
 Handle create_file_in_memory();                         // core driver; see file_image
 std::vector<std::byte> file_image(const Handle& file);  // flushes, then the bytes a file on disk would have
-// Opens such bytes (copied) read-only; `name` is for messages. DataError.
+// Opens such bytes read-only, without a copy: they must stay while the file or anything in it is open. `name`
+// is for messages. DataError.
 Handle open_file_image(std::span<const std::byte> image, const std::string& name);
 
 // "FILE:/path/of/object" for messages.
@@ -86,10 +90,23 @@ Handle open_group(const Handle& location, const std::string& path);
 // Creates parents as needed. A shape of rank 0 is a scalar.
 Handle create_dataset(const Handle& location, const std::string& path, DType type, const Shape& shape,
                       const Layout& layout = {});
+// A scalar string of `bytes` bytes (at least 1, padded with zeros), reserved.
+Handle create_text(const Handle& location, const std::string& path, size_t bytes);
+// The string up to its padding. DataError when it is no string of fixed length.
+std::string read_text(const Handle& dataset);
 Handle open_dataset(const Handle& location, const std::string& path, const Access& access = {});
 Shape shape_of(const Handle& dataset);
 Shape chunk_of(const Handle& dataset);  // empty when contiguous
 bool has_fletcher32(const Handle& dataset);
+// Where in the file a contiguous data set's bytes lie, and how many; {0, 0} for one that has no place:
+// chunked, empty, or never written.
+struct Extent {
+  uint64_t address = 0;
+  uint64_t bytes = 0;
+};
+Extent extent_of(const Handle& dataset);
+// Whether the bytes there are what memory of `type` holds, with no conversion.
+bool is_stored_as(const Handle& dataset, DType type);
 DType dtype_of(const Handle& dataset);  // DataError for types that are not ours
 // The memory holds elements() values, row-major; HDF5 converts between number types.
 void write_all(const Handle& dataset, DType memory_type, const void* values);

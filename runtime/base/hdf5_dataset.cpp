@@ -51,6 +51,12 @@ RowSelection select_rows(const Handle& dataset, int64_t first, int64_t count) {
   return {std::move(memory), std::move(file)};
 }
 
+// Room in the file from the beginning, which nobody fills with zeros.
+void reserve(const Handle& creation) {
+  check(H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY), "H5Pset_alloc_time");
+  check(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), "H5Pset_fill_time");
+}
+
 bool is_of_type(const Handle& location, const std::string& path, H5O_type_t type) {
   if (path == "/") return type == H5O_TYPE_GROUP;
   if (!exists(location, path)) return false;
@@ -129,10 +135,54 @@ Handle create_dataset(const Handle& location, const std::string& path, DType typ
     check(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), "H5Pset_chunk for " + path);
     if (layout.fletcher32) check(H5Pset_fletcher32(creation), "H5Pset_fletcher32");
   }
+  if (layout.reserved) reserve(creation);
   make_parents(location, path);
   hid_t id = H5Dcreate2(location, path.c_str(), native_type(type), space, H5P_DEFAULT, creation, H5P_DEFAULT);
   expect<IoError>(id, [&] { return fmt::format("creating data set {} in {}", path, location_of(location)); });
   return Handle(id, "H5Dcreate2");
+}
+
+Handle create_text(const Handle& location, const std::string& path, size_t bytes) {
+  silence();
+  Handle type(H5Tcopy(H5T_C_S1), "H5Tcopy");
+  check(H5Tset_size(type, bytes), "H5Tset_size");
+  check(H5Tset_strpad(type, H5T_STR_NULLPAD), "H5Tset_strpad");
+  check(H5Tset_cset(type, H5T_CSET_UTF8), "H5Tset_cset");
+  Handle space(H5Screate(H5S_SCALAR), "H5Screate");
+  Handle creation = untimed(H5P_DATASET_CREATE);
+  reserve(creation);
+  make_parents(location, path);
+  hid_t id = H5Dcreate2(location, path.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+  expect<IoError>(id, [&] { return fmt::format("creating text {} in {}", path, location_of(location)); });
+  return Handle(id, "H5Dcreate2");
+}
+
+std::string read_text(const Handle& dataset) {
+  silence();
+  Handle type(H5Dget_type(dataset), "H5Dget_type");
+  Handle space(H5Dget_space(dataset), "H5Dget_space");
+  if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 ||
+      H5Sget_simple_extent_npoints(space) != 1) {
+    throw DataError("{}: is not one string of fixed length", location_of(dataset));
+  }
+  std::string text(H5Tget_size(type), '\0');
+  expect(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()),
+         [&] { return fmt::format("reading {}", location_of(dataset)); });
+  text.resize(std::min(text.size(), text.find('\0')));
+  return text;
+}
+
+Extent extent_of(const Handle& dataset) {
+  silence();
+  haddr_t address = H5Dget_offset(dataset);
+  if (address == HADDR_UNDEF) return {};
+  return {address, H5Dget_storage_size(dataset)};
+}
+
+bool is_stored_as(const Handle& dataset, DType type) {
+  silence();
+  Handle stored(H5Dget_type(dataset), "H5Dget_type");
+  return H5Tequal(stored, native_type(type)) > 0;
 }
 
 Handle open_dataset(const Handle& location, const std::string& path, const Access& access) {

@@ -28,6 +28,19 @@ Handle memory_access() {
   return access;
 }
 
+// Instead of memory of its own the library gets the caller's, whenever it asks for some to copy the image to
+// (HDF5 File Image Operations, 2.1.2); `image` itself is what the callbacks carry with them.
+H5FD_file_image_callbacks_t lend_image(void* image) {
+  H5FD_file_image_callbacks_t lend{};
+  lend.image_malloc = [](size_t, H5FD_file_image_op_t, void* data) { return data; };
+  lend.image_memcpy = [](void* target, const void*, size_t, H5FD_file_image_op_t, void*) { return target; };
+  lend.image_free = [](void*, H5FD_file_image_op_t, void*) -> herr_t { return 0; };
+  lend.udata_copy = [](void* data) { return data; };
+  lend.udata_free = [](void*) -> herr_t { return 0; };
+  lend.udata = image;
+  return lend;
+}
+
 // The checksum of HDF5's metadata: Bob Jenkins, lookup3.c, hashlittle with initial value 0 (public domain).
 uint32_t lookup3(std::span<const std::byte> bytes) {
   using std::rotl;
@@ -95,8 +108,11 @@ std::vector<std::byte> file_image(const Handle& file) {
 Handle open_file_image(std::span<const std::byte> image, const std::string& name) {
   Handle access = memory_access();
   if (image.empty()) throw DataError("{}: empty, not an HDF5 file", name);
-  // The library copies the bytes and does not write to them; its signature merely lacks the const.
-  check(H5Pset_file_image(access, const_cast<std::byte*>(image.data()), image.size()), "H5Pset_file_image");
+  // The library would copy the bytes, twice; it does not write to them, its signatures merely lack the const.
+  auto* bytes = const_cast<std::byte*>(image.data());
+  H5FD_file_image_callbacks_t lend = lend_image(bytes);
+  check(H5Pset_file_image_callbacks(access, &lend), "H5Pset_file_image_callbacks");
+  check(H5Pset_file_image(access, bytes, image.size()), "H5Pset_file_image");
   hid_t id = H5Fopen(unique_name(name).c_str(), H5F_ACC_RDONLY, access);
   expect(id, [&] { return fmt::format("opening {} (damaged, cut short or not an HDF5 file?)", name); });
   return Handle(id, "H5Fopen");

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -28,6 +29,8 @@ struct ClaimError : CodedError<ExitCode::usage> {
 struct NoProgressError : CodedError<ExitCode::internal> {
   using CodedError::CodedError;
 };
+
+struct Holder;
 
 struct ClaimOptions {
   // The newest step that the run can go on from as this start begins; -1 for none. Asked for once the claim
@@ -53,6 +56,8 @@ class RunClaim {
   RunClaim(const std::filesystem::path& checkpoints, const ClaimOptions& options);
   // Leaves word that the start has ended, so that the next need not wait.
   ~RunClaim();
+  // The run has come to its end: starting it again is no restart without progress.
+  void mark_done();
   RunClaim(const RunClaim&) = delete;
   RunClaim& operator=(const RunClaim&) = delete;
 
@@ -62,6 +67,7 @@ class RunClaim {
 
  private:
   struct State;
+  void count_progress(const std::optional<Holder>& former, const ClaimOptions& options);
   std::unique_ptr<State> state_;
 };
 

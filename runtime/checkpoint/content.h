@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/shape.h"
@@ -42,6 +43,11 @@ struct CheckpointValidation {
   std::optional<double> generator_loss = {};
   std::optional<double> discriminator_loss = {};
 };
+
+// The figures that are there, loss first: {"loss", 0.41}, {"accuracy", 0.85}, ...
+std::vector<std::pair<std::string, double>> validation_figures(const CheckpointValidation& validation);
+// Sets one of them by name; false for a name that is none of them.
+bool set_validation_figure(CheckpointValidation& validation, const std::string& name, double value);
 
 // Where the run was and what it was made of.
 struct CheckpointRun {

@@ -1,7 +1,7 @@
 // Loading: nothing is believed before its hash has been checked.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -26,15 +26,20 @@ std::vector<CheckpointEntry> list_checkpoints(const std::filesystem::path& check
 // A verified checkpoint, held in memory.
 class Checkpoint {
  public:
-  // Reads the manifest and state.h5 and verifies size and hash. Throws CheckpointError naming the file and
-  // the fault, IoError when it cannot be read.
+  // Reads the manifest and all files that it names, and verifies sizes and hashes before anything is
+  // believed. Throws CheckpointError naming the file and the fault, IoError when it cannot be read.
   explicit Checkpoint(const std::filesystem::path& directory);
   ~Checkpoint();
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
 
   const std::filesystem::path& directory() const { return directory_; }
-  const CheckpointRun& run() const { return run_; }
+  // All of it, tensors sorted by name; the values live as long as this.
+  const CheckpointContent& content() const { return content_; }
+  const CheckpointRun& run() const { return content_.run; }
+  // Which start of the run wrote it; 0 where that is not known.
+  int64_t start() const { return start_; }
+  uint64_t bytes() const { return bytes_; }  // of its files
 
   // Fill each tensor by its name. A missing tensor or a different shape is a CheckpointError naming it; all
   // are checked before the first is filled. Tensors that are in the checkpoint alone are left out.
@@ -45,11 +50,13 @@ class Checkpoint {
   std::vector<std::string> slots() const;
 
  private:
-  struct File;
-  void load(const std::string& group, std::span<const MutableTensor> tensors) const;
+  // Files in memory, and values that could not be taken where they lie in them.
+  struct Memory;
   std::filesystem::path directory_;
-  CheckpointRun run_;
-  std::unique_ptr<File> file_;
+  CheckpointContent content_;
+  int64_t start_ = 0;
+  uint64_t bytes_ = 0;
+  std::unique_ptr<Memory> memory_;
 };
 
 // The newest checkpoint below `checkpoints` that verifies. Each newer one that does not is told to `warn`

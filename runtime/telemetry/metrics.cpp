@@ -119,6 +119,19 @@ void MetricsWriter::write(const TrainRecord& record) {
   append(line.data(), line.size());
 }
 
+void MetricsWriter::write(const CheckpointRecord& record) {
+  Json object = {{"event", "checkpoint"},
+                 {"step", record.step},
+                 {"state", record.error.empty() ? "written" : "failed"},
+                 {"stall_seconds", record.stall_seconds},
+                 {"write_seconds", record.write_seconds},
+                 {"bytes", record.bytes},
+                 {"direct", record.direct}};
+  if (!record.error.empty()) object["error"] = record.error;
+  std::string line = object.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  append(line.data(), line.size());
+}
+
 void MetricsWriter::write(const ValidationRecord& record) {
   Json object = {{"event", "validation"}, {"step", record.step}, {"epoch", record.epoch}};
   for_each_figure(record, [&object](const char* name, double value) { object[name] = value; });

@@ -42,6 +42,16 @@ struct ValidationRecord {
   std::optional<double> discriminator_loss = {};  // on real images and on fakes, the sum
 };
 
+// A checkpoint, once it is written or has failed.
+struct CheckpointRecord {
+  int64_t step = 0;
+  double stall_seconds = 0;  // training stood still for it
+  double write_seconds = 0;  // hashed, written and committed, beside the training
+  int64_t bytes = 0;         // of rank 0's file
+  bool direct = false;       // written past the page cache
+  std::string error = {};    // empty: it exists
+};
+
 // "loss 0.4058, accuracy 0.8473": for people.
 std::string figures_text(const ValidationRecord& record);
 // Calls tell(name, value) for each figure that the record has, in the order in which files list them, loss
@@ -63,6 +73,7 @@ class MetricsWriter {
   // Numbers that JSON cannot say (nan, infinity) become null. Throws IoError (disk full).
   void write(const TrainRecord& record);
   void write(const ValidationRecord& record);
+  void write(const CheckpointRecord& record);
   // Keeps what opening with resume_step = `step` would keep: the run has gone back there. Throws IoError.
   void rewind(int64_t step);
 

@@ -42,7 +42,11 @@ std::string summary_json(const Summary& summary) {
                  {"parameters_sha256", summary.parameters_sha256},
                  {"ranks", summary.ranks},
                  {"hosts", summary.hosts},
-                 {"virtual_ranks", summary.virtual_ranks}};
+                 {"virtual_ranks", summary.virtual_ranks},
+                 {"checkpoint_step", summary.checkpoint_step},
+                 {"checkpoints_written", summary.checkpoints_written},
+                 {"checkpoints_failed", summary.checkpoints_failed},
+                 {"checkpoint_stall_seconds", summary.checkpoint_stall_seconds}};
   if (!summary.error.empty()) object["error"] = summary.error;
   // An error message may hold bytes of a broken file name: replace what is not UTF-8 rather than throw.
   return object.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';

@@ -25,8 +25,12 @@ struct Summary {
   std::string parameters_sha256;  // of the float32 parameters in arena order
   int ranks = 1;
   int hosts = 1;
-  int64_t virtual_ranks = 0;  // parallel.virtual_ranks; 0: none
-  std::string error;          // the message, when failed
+  int64_t virtual_ranks = 0;            // parallel.virtual_ranks; 0: none
+  int64_t checkpoint_step = 0;          // of the newest checkpoint that this start has written; 0: none
+  int64_t checkpoints_written = 0;      // by this start
+  int64_t checkpoints_failed = 0;       // could not be written: the log says why
+  double checkpoint_stall_seconds = 0;  // training stood still for them
+  std::string error;                    // the message, when failed
 };
 
 // The JSON text; nan and infinity become null, absent parts are null or left out ("error").

@@ -180,14 +180,14 @@ void AllReduceStrategy::move_running_means() {
   }
 }
 
-WholeState AllReduceStrategy::whole_state() {
+WholeState AllReduceStrategy::whole_state(bool holds) {
   WholeState state;
   size_t bytes = arenas_.layout.parameter_elements * sizeof(float);
   for (OptimizerMemory& memory : optimizer_->memory()) {
     std::span<float> values;
     if (shards_.parameters.empty()) {
       values = memory.values.span<float>();
-    } else if (communicator_.rank() == 0) {
+    } else if (holds) {
       values = state.copies.emplace_back(bytes).span<float>();
     }
     state.slots.push_back({memory.name, values});

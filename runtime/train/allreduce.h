@@ -61,7 +61,7 @@ class AllReduceStrategy : public Strategy, private ExchangeWork {
   // The same; also when a part of the arena has never become ready.
   StepReport finish_exchange() override;
   ExchangeSeconds update() override;
-  WholeState whole_state() override;
+  WholeState whole_state(bool holds) override;
   void collect_state(WholeState& state) override;
   void spread_state(const WholeState& state) override;
   void restart() override;

@@ -40,8 +40,8 @@ void Net::restart() {
   if (average_) average_->restart(*arenas_);
 }
 
-WholeState Net::whole_state() {
-  WholeState state = strategy_->whole_state();
+WholeState Net::whole_state(bool holds) {
+  WholeState state = strategy_->whole_state(holds);
   if (average_) state.slots.push_back({average_slot, average_->values()});
   return state;
 }

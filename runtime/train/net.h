@@ -39,7 +39,7 @@ class Net {
   const Arenas& arenas() const { return *arenas_; }
   // What a checkpoint must hold beside parameters and states: the strategy's state, as Strategy has it, and
   // the moving average.
-  WholeState whole_state();
+  WholeState whole_state(bool holds);
   void collect_state(WholeState& state) { strategy_->collect_state(state); }
   void spread_state(const WholeState& state);
   size_t state_bytes() { return strategy_->state_bytes(); }

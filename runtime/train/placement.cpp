@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -52,9 +51,15 @@ Placement place_ranks(Communicator& communicator) {
   std::memcpy(&mask, &own[1], sizeof mask);
   placement.cores = std::max(1, CPU_COUNT(&mask));
   placement.core_sharers = 0;
-  std::set<int64_t> hosts;
-  for (const Card& card : cards) {
-    hosts.insert(card[0]);
+  std::vector<int64_t> hosts;
+  for (size_t rank = 0; rank < cards.size(); ++rank) {
+    const Card& card = cards[rank];
+    auto known = std::ranges::find(hosts, card[0]);
+    if (card[0] == own[0] && known == hosts.end()) {
+      placement.leads_host = rank == static_cast<size_t>(communicator.rank());
+    }
+    if (card[0] == own[0]) placement.host = static_cast<int>(known - hosts.begin());
+    if (known == hosts.end()) hosts.push_back(card[0]);
     if (share_cores(own, card)) ++placement.core_sharers;
   }
   placement.core_sharers = std::max(1, placement.core_sharers);

@@ -9,9 +9,11 @@
 namespace trireme {
 
 struct Placement {
-  int hosts = 1;         // different nodes in the group
-  int cores = 1;         // this process may run on
-  int core_sharers = 1;  // ranks on this node whose cores overlap with this one's, itself included
+  int hosts = 1;           // different nodes in the group
+  int cores = 1;           // this process may run on
+  int host = 0;            // of those, which is this one, in the order of their lowest ranks
+  bool leads_host = true;  // this rank is its host's lowest
+  int core_sharers = 1;    // ranks on this node whose cores overlap with this one's, itself included
   // Cores a rank may keep busy: cores / core_sharers, at least 1.
   int threads() const;
 };

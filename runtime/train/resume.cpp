@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "train/average.h"
 #include "train/tensor_views.h"
 
 namespace trireme {
@@ -13,6 +14,7 @@ namespace {
 
 // The parts of a position that travel, as plain numbers.
 struct PositionCard {
+  int64_t present;  // 0: there is no checkpoint
   int64_t step, samples;
   double train_seconds;
   double learning_rate_factor;
@@ -53,6 +55,7 @@ void copy_figures(const From& from, To& to) {
 
 PositionCard card_of(const CheckpointRun& run) {
   PositionCard card{};
+  card.present = 1;
   card.step = run.step;
   card.samples = run.samples;
   card.train_seconds = run.train_seconds;
@@ -73,7 +76,7 @@ PositionCard card_of(const CheckpointRun& run) {
 
 RunPosition position_of_card(const PositionCard& card) {
   RunPosition position;
-  if (card.step == 0) return position;
+  if (card.present == 0) return position;
   position.step = card.step;
   position.samples = card.samples;
   position.train_seconds = card.train_seconds;
@@ -93,10 +96,16 @@ RunPosition position_of_card(const PositionCard& card) {
   return position;
 }
 
+// Imported: a run that has not begun, whose optimizer has no state yet.
+bool is_only_weights(const Checkpoint& checkpoint) {
+  return checkpoint.run().step == 0 && checkpoint.slots().empty();
+}
+
 void check_slots(const Checkpoint& checkpoint, const Net& net, const WholeState& state) {
   std::vector<std::string> saved = checkpoint.slots();
   for (const StateSlot& slot : state.slots) {
     if (std::find(saved.begin(), saved.end(), slot.name) != saved.end()) continue;
+    if (is_only_weights(checkpoint)) continue;
     throw CheckpointError(
         "{}: has no optimizer state '{}', which optimizer.kind = \"{}\" needs (it has: {}): keep the "
         "optimizer the run was started with, or begin anew with --fresh",
@@ -165,6 +174,11 @@ void load_net(const Checkpoint& checkpoint, Net& net, const WholeState& state) {
   checkpoint.load_parameters(write_view(arenas.layout.parameters, arenas.parameters.as<float>()));
   checkpoint.load_states(write_view(arenas.layout.states, arenas.state.as<float>()));
   for (const StateSlot& slot : state.slots) {
+    if (is_only_weights(checkpoint)) {
+      if (slot.name == average_slot)
+        std::ranges::copy(arenas.parameters.span<const float>(), slot.values.begin());
+      continue;
+    }
     checkpoint.load_slot(slot.name, write_view(arenas.layout.parameters, slot.values.data()));
   }
 }
@@ -178,10 +192,10 @@ void broadcast_net(Communicator& communicator, Net& net, const WholeState& state
 
 }  // namespace
 
-std::vector<WholeState> collect_states(Session& session) {
+std::vector<WholeState> collect_states(Session& session, bool holds) {
   std::vector<WholeState> states;
   for (const auto& net : session.learner->nets()) {
-    states.push_back(net->whole_state());
+    states.push_back(net->whole_state(holds));
     net->collect_state(states.back());
   }
   return states;
@@ -223,15 +237,15 @@ RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint
   PositionCard card{};
   std::vector<WholeState> states;
   if (checkpoint) {
-    for (const auto& net : nets) states.push_back(net->whole_state());
+    for (const auto& net : nets) states.push_back(net->whole_state(true));
     for (size_t i = 0; i < nets.size(); ++i) check_slots(*checkpoint, *nets[i], states[i]);
     for (size_t i = 0; i < nets.size(); ++i) load_net(*checkpoint, *nets[i], states[i]);
     card = card_of(checkpoint->run());
     warn_of_changes(session, checkpoint->run(), log);
   }
   session.communicator.broadcast(&card, sizeof card, 0);
-  if (card.step > 0) {
-    for (size_t i = states.size(); i < nets.size(); ++i) states.push_back(nets[i]->whole_state());
+  if (card.present != 0) {
+    for (size_t i = states.size(); i < nets.size(); ++i) states.push_back(nets[i]->whole_state(false));
     for (size_t i = 0; i < nets.size(); ++i) broadcast_net(session.communicator, *nets[i], states[i]);
     learner.parameters_changed();
     if (learner.loss_scale() && card.loss_scale.scale > 0) learner.loss_scale()->set_state(card.loss_scale);

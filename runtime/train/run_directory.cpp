@@ -1,10 +1,13 @@
 #include "train/run_directory.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "checkpoint/keep.h"
+#include "checkpoint/reader.h"
 
 namespace trireme {
 namespace fs = std::filesystem;
@@ -18,11 +21,13 @@ void remove_tree(const fs::path& path) {
 
 }  // namespace
 
-void RunDirectory::open(bool fresh) const {
-  make_directories(path_);
-  if (!fresh) return;
-  // The newest state goes last: a kill in between leaves nothing that looks whole but is not.
-  for (const fs::path& one : {summary(), metrics(), config(), log(), checkpoints()}) remove_tree(one);
+void RunDirectory::empty(const fs::path& workshop) const {
+  // The newest state goes last: a kill in between leaves nothing that looks whole but is not. The claim to
+  // the run, which lies with the checkpoints, stays.
+  for (const fs::path& one : {summary(), metrics(), config(), log()}) remove_tree(one);
+  for (const CheckpointEntry& entry : list_checkpoints(checkpoints()))
+    delete_checkpoint(entry.directory, workshop);
+  remove_leftovers(checkpoints(), std::numeric_limits<int64_t>::max());
   sync_directory(path_);
 }
 

@@ -21,9 +21,9 @@ class RunDirectory {
   std::filesystem::path log() const { return path_ / "log.txt"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
 
-  // Makes the folder. `fresh` removes what an earlier run left in it (checkpoints, metrics, summary, log,
-  // config) and nothing else. Throws IoError.
-  void open(bool fresh) const;
+  // Removes what an earlier run left in it (checkpoints, metrics, summary, log, config) and nothing else.
+  // `workshop` is that of the caller's RunClaim. Throws IoError, ClaimError.
+  void empty(const std::filesystem::path& workshop) const;
   // Whether summary.json says that the run is finished; false when there is none or it cannot be understood.
   bool says_finished() const;
   // Removes an earlier start's summary: from now on it would be wrong.

@@ -45,8 +45,8 @@ std::vector<Range> owned_ranges(std::span<const Blocks> all, int rank);
 // The spans, or parts of them, that lie in `owned`, both rising.
 std::vector<UpdateSpan> owned_spans(std::span<const UpdateSpan> spans, std::span<const Range> owned);
 
-// Collective: brings every rank's values (`own`: its blocks, one behind the other) to `whole` on rank 0,
-// which is null elsewhere. Travels in pieces of at most `piece_elements`, the only memory that other ranks
+// Collective: brings every rank's values (`own`: its blocks, one behind the other) to `whole` where
+// that is not null. Travels in pieces of at most `piece_elements`, the only memory that other ranks
 // need for it; all ranks see all pieces, so (p - 1) / p of the arena on the wire a rank.
 void collect_blocks(Communicator& communicator, std::span<const Blocks> all, size_t piece_elements,
                     std::span<const float> own, float* whole);

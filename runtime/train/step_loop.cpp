@@ -6,13 +6,13 @@
 
 #include "base/error.h"
 #include "checkpoint/reader.h"
-#include "checkpoint/writer.h"
 #include "data/loader.h"
 #include "telemetry/process.h"
 #include "telemetry/progress.h"
 #include "train/divergence.h"
 #include "train/meter.h"
 #include "train/resume.h"
+#include "train/saving.h"
 #include "train/validation.h"
 
 namespace trireme {
@@ -30,7 +30,8 @@ constexpr int most_rollbacks = 3;
 class StepLoop {
  public:
   StepLoop(Session& session, RunPosition& position, const TrainOptions& options,
-           const std::filesystem::path& checkpoints, MetricsWriter* metrics, Logger& log)
+           const std::filesystem::path& checkpoints, const RunClaim* claim, MetricsWriter* metrics,
+           Logger& log)
       : session_(session),
         position_(position),
         options_(options),
@@ -38,6 +39,7 @@ class StepLoop {
         metrics_(metrics),
         log_(log),
         progress_(log, progress_options()),
+        saving_(session, checkpoints, claim, metrics, options.hooks, log),
         seconds_before_(position.train_seconds) {
     start_here();
   }
@@ -47,10 +49,15 @@ class StepLoop {
     LoopEnd end;
     activity().set_step(position_.step);
     activity().set_resumable(position_.step > 0);
+    stop_voted_ = agree_to_stop(session_.communicator, options_);
     while (true) {
       activity().begin_phase("training");
       bool last = position_.step >= session_.length.total_steps;
       bool validates = validation_due();
+      if (stop_voted_ && position_.step == 0) {  // nothing to save yet
+        end.stopped = true;
+        break;
+      }
       if (stop_voted_ && (validates || !last)) {
         end.stopped = true;
       } else if (validates) {
@@ -64,6 +71,7 @@ class StepLoop {
     activity().begin_phase("end");
     position_.train_seconds = train_seconds();
     end.startup_seconds = startup_seconds_;
+    end.saving = saving_.figures();
     end.samples_per_second = meter_.samples_per_second();
     end.data_stall_fraction = meter_.stall_fraction();
     // The rank that waits longest holds up all.
@@ -135,25 +143,21 @@ class StepLoop {
   bool save(bool must) {
     // A validation may have come after the checkpoint of this very step (a stop in the middle of it).
     if (position_.step == saved_step_ && saved_validation_ == validation_step()) return true;
-    if (!session_.learner->parameters_are_finite()) {
+    activity().begin_phase("checkpoint");
+    Clock::time_point start = Clock::now();
+    position_.train_seconds = train_seconds();
+    bool finite = saving_.save(position_);
+    meter_.add_checkpoint(seconds_between(start, Clock::now()));
+    if (!finite) {
       give_up_or_roll_back(fmt::format(
           "step {}: a parameter is no longer a finite number, so no checkpoint of it is written: lower "
           "optimizer.learning_rate or set train.gradient_clip_norm",
           position_.step));
       return false;
     }
-    activity().begin_phase("checkpoint");
-    Clock::time_point start = Clock::now();
-    std::string failure;
-    std::vector<WholeState> states = collect_states(session_);
-    if (session_.communicator.rank() == 0) failure = try_save(states);
-    states.clear();
-    bool written = agree_on_failure(failure, must);
-    saved_step_ = position_.step;  // also where it failed: it is not tried again at every step
+    saved_step_ = position_.step;  // also where it fails: it is not tried again at every step
     saved_validation_ = validation_step();
-    if (written) rollbacks_ = 0;
-    if (written) activity().set_resumable(true);
-    meter_.add_checkpoint(seconds_between(start, Clock::now()));
+    if (must) saving_.require(position_.step);
     return true;
   }
 
@@ -161,6 +165,11 @@ class StepLoop {
   void give_up_or_roll_back(const std::string& why) {
     if (session_.config.train.on_nan != "rollback") {
       throw DivergenceError("{}, then start again (checkpoints from before are kept)", why);
+    }
+    saving_.settle();
+    if (int64_t written = saving_.written(); written != written_at_rollback_) {
+      written_at_rollback_ = written;
+      rollbacks_ = 0;
     }
     if (rollbacks_ == most_rollbacks) {
       throw DivergenceError("{}; {} rollbacks in a row have not helped (checkpoints from before are kept)",
@@ -195,33 +204,6 @@ class StepLoop {
   Activity& activity() { return session_.communicator.activity(); }
   int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
 
-  // Rank 0 alone. Empty, or why it failed.
-  std::string try_save(const std::vector<WholeState>& states) {
-    position_.train_seconds = train_seconds();
-    try {
-      save_checkpoint(checkpoints_, checkpoint_content(session_, states, position_),
-                      static_cast<int>(session_.config.checkpoint.keep));
-    } catch (const std::exception& error) {
-      log_.warning("CHECKPOINT OF STEP {} WAS NOT WRITTEN, older ones stay: {}", position_.step,
-                   error.what());
-      return error.what();
-    }
-    if (options_.hooks.after_checkpoint) options_.hooks.after_checkpoint(position_.step);
-    return "";
-  }
-
-  // Collective: whether rank 0 could save. All ranks throw when it could not but `must`.
-  bool agree_on_failure(const std::string& failure, bool must) {
-    int64_t failed = failure.empty() ? 0 : 1;
-    session_.communicator.broadcast(&failed, sizeof failed, 0);
-    if (failed == 0) return true;
-    if (!must) return false;
-    throw IoError(
-        "the checkpoint of step {}, where the run ends, could not be written{}{}: make room below {} and "
-        "start again",
-        position_.step, failure.empty() ? "" : ": ", failure, checkpoints_.string());
-  }
-
   void step() {
     Clock::time_point start = Clock::now();
     std::optional<Batch> batch = loader_->next();
@@ -255,6 +237,7 @@ class StepLoop {
   }
 
   void tell(const StepOutcome& outcome) {
+    saving_.tell();
     progress_.update(point());
     if (options_.hooks.after_step) options_.hooks.after_step(record(outcome));
     if (at_epoch_end()) progress_.epoch_end(point());
@@ -288,10 +271,12 @@ class StepLoop {
   MetricsWriter* metrics_;
   Logger& log_;
   Progress progress_;
+  Saving saving_;
   std::optional<Loader> loader_;
   int64_t saved_step_ = -1;
   int64_t saved_validation_ = -1;
   int rollbacks_ = 0;  // since the last checkpoint was written
+  int64_t written_at_rollback_ = 0;
   double seconds_before_;
 
   Clock::time_point begin_;
@@ -303,9 +288,16 @@ class StepLoop {
 
 }  // namespace
 
+bool agree_to_stop(Communicator& communicator, const TrainOptions& options) {
+  int64_t stop = options.stop_requested && options.stop_requested() ? 1 : 0;
+  communicator.all_reduce(&stop, 1, DType::int64, ReduceOp::max);
+  return stop != 0;
+}
+
 LoopEnd run_steps(Session& session, RunPosition& position, const TrainOptions& options,
-                  const std::filesystem::path& checkpoints, MetricsWriter* metrics, Logger& log) {
-  return StepLoop(session, position, options, checkpoints, metrics, log).run();
+                  const std::filesystem::path& checkpoints, const RunClaim* claim, MetricsWriter* metrics,
+                  Logger& log) {
+  return StepLoop(session, position, options, checkpoints, claim, metrics, log).run();
 }
 
 }  // namespace trireme

@@ -23,8 +23,8 @@ struct StateSlot {
   std::span<float> values;  // parameter_elements long; empty where the rank does not hold it whole
 };
 
-// All slots in their whole length on rank 0, for as long as a checkpoint is written or read: the strategy's
-// own memory, or a copy. Other ranks may hold nothing.
+// All slots in their whole length on the ranks that hold it, for as long as a checkpoint is written or read:
+// the strategy's own memory, or a copy. Other ranks may hold nothing.
 struct WholeState {
   std::vector<StateSlot> slots;
   std::vector<Buffer> copies;
@@ -60,10 +60,10 @@ class Strategy {
   // this took in exchanges.
   virtual ExchangeSeconds update() = 0;
 
-  // The state, for checkpoints: whole_state() makes room; save: collect_state(), then rank 0 has all values;
-  // load: rank 0 has put them there, spread_state() takes every rank's part of them. The latter two are
-  // collective.
-  virtual WholeState whole_state() = 0;
+  // The state, for checkpoints: whole_state() makes room on a rank that `holds` it; save: collect_state(),
+  // then those that hold it have all values; load: rank 0 has put them there, spread_state() takes every
+  // rank's part of them. The latter two are collective.
+  virtual WholeState whole_state(bool holds) = 0;
   virtual void collect_state(WholeState& state) = 0;
   virtual void spread_state(const WholeState& state) = 0;
   // Back to how the run began: state zero.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "checkpoint/claim.h"
 #include "checkpoint/reader.h"
 #include "comm/world.h"
 #include "telemetry/log.h"
@@ -46,10 +47,13 @@ class Run {
       : config_(config), communicator_(communicator), options_(options), directory_(directory) {}
 
   TrainResult go() {
+    communicator_.activity().begin_phase("claiming the run");
+    claim_run();
     communicator_.activity().begin_phase("loading");
     session_ = std::make_unique<Session>(config_, communicator_);
-    if (rank_zero()) directory_.open(options_.fresh);
+    if (rank_zero() && options_.fresh) directory_.empty(claim_->workshop());
     Logger log(log_options(communicator_, options_, directory_));
+    if (agree_to_stop(communicator_, options_)) return stopped_early(log);
     std::optional<Checkpoint> checkpoint;
     if (rank_zero()) {
       checkpoint = open_newest_checkpoint(directory_.checkpoints(),
@@ -63,7 +67,8 @@ class Run {
     std::unique_ptr<MetricsWriter> metrics;
     if (rank_zero()) metrics = begin(checkpoint, log);
     checkpoint.reset();
-    LoopEnd end = run_steps(*session_, position_, options_, directory_.checkpoints(), metrics.get(), log);
+    LoopEnd end =
+        run_steps(*session_, position_, options_, directory_.checkpoints(), claim_.get(), metrics.get(), log);
     return finish(end, log);
   }
 
@@ -71,6 +76,7 @@ class Run {
   // rank that failed first, or from an earlier start that this one did not come to replace.
   void leave_failure(const std::string& message) const noexcept {
     try {
+      if (!claimed_) return;  // the run is another's
       if (!rank_zero() && !std::filesystem::exists(directory_.path())) return;
       if (std::filesystem::exists(directory_.summary())) return;
       make_directories(directory_.path());
@@ -87,6 +93,34 @@ class Run {
  private:
   bool rank_zero() const { return communicator_.rank() == 0; }
 
+  // Collective: one start at a time.
+  void claim_run() {
+    if (rank_zero()) {
+      ClaimOptions claim;
+      claim.newest_step = [this] { return newest_step(); };
+      claim.restarts = config_.checkpoint.restarts;
+      claim.tell = [this](const std::string& message) {
+        if (options_.console != nullptr) fmt::print(options_.console, "{}\n", message);
+      };
+      claim_ = std::make_unique<RunClaim>(directory_.checkpoints(), claim);
+    }
+    communicator_.barrier();
+    claimed_ = true;
+  }
+
+  int64_t newest_step() const {
+    std::vector<CheckpointEntry> all = list_checkpoints(directory_.checkpoints());
+    return all.empty() ? -1 : all.front().step;
+  }
+
+  // Asked to stop before there was anything to do: all is as it was.
+  TrainResult stopped_early(Logger& log) const {
+    log.info("stopped by request before the first step");
+    TrainResult result;
+    result.state = Outcome::stopped;
+    return result;
+  }
+
   // Collective.
   bool is_finished(const std::optional<Checkpoint>& checkpoint) {
     int64_t finished =
@@ -96,6 +130,7 @@ class Run {
   }
 
   TrainResult already_finished(const std::optional<Checkpoint>& checkpoint, Logger& log) const {
+    if (claim_) claim_->mark_done();
     TrainResult result;
     result.was_finished = true;
     result.steps = session_->length.total_steps;
@@ -156,7 +191,12 @@ class Run {
       summary.samples_per_second = end.samples_per_second;
       summary.data_stall_fraction = end.data_stall_fraction;
       summary.parameters_sha256 = result.parameters_sha256;
+      summary.checkpoint_step = end.saving.newest_step;
+      summary.checkpoints_written = end.saving.written;
+      summary.checkpoints_failed = end.saving.failed;
+      summary.checkpoint_stall_seconds = end.saving.stall_seconds;
       write_summary(directory_.summary(), summary);
+      if (!end.stopped) claim_->mark_done();
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
                end.stopped ? "stopped by request, state saved," : "finished", position_.step,
                position_.train_seconds, end.samples_per_second, result.parameters_sha256.substr(0, 16));
@@ -168,6 +208,8 @@ class Run {
   Communicator& communicator_;
   const TrainOptions& options_;
   const RunDirectory& directory_;
+  std::unique_ptr<RunClaim> claim_;  // rank 0 alone
+  bool claimed_ = false;
   std::unique_ptr<Session> session_;
   RunPosition position_;
 };

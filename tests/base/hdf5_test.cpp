@@ -189,8 +189,9 @@ TEST(Hdf5, ImagesOfTheSameNameAreDifferentFiles) {
     h5::write_attribute(file, "value", value);
     return h5::file_image(file);
   };
-  h5::Handle one = h5::open_file_image(make(1), "same");
-  h5::Handle two = h5::open_file_image(make(2), "same");
+  auto first = make(1), second = make(2);
+  h5::Handle one = h5::open_file_image(first, "same");
+  h5::Handle two = h5::open_file_image(second, "same");
   EXPECT_EQ(h5::read_int_attribute(one, "value"), 1);
   EXPECT_EQ(h5::read_int_attribute(two, "value"), 2);
 }

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "checkpoint/sample.h"
 #include "checkpoint/writer.h"
 
@@ -32,71 +33,91 @@ struct Damage {
 
 std::ostream& operator<<(std::ostream& stream, const Damage& damage) { return stream << damage.name; }
 
+// As if it had been written so: with a hash of its own that is right.
+void put_manifest(const fs::path& at, const std::string& text) {
+  std::string body = text.substr(0, text.rfind(",\n  \"hash\""));
+  std::string hash = xxh3_hex(std::as_bytes(std::span(body)));
+  put_text(at / "manifest.json", body + ",\n  \"hash\": \"" + hash + "\"\n}\n");
+}
+
 const std::vector<Damage>& damages() {
   static const std::vector<Damage> all{
       {"FlippedBitInData",
        [](const fs::path& at) {
-         std::string text = text_of(at / "state.h5");
+         std::string text = text_of(test::state_file(at));
          text[text.size() / 2] ^= 1;
-         put_text(at / "state.h5", text);
+         put_text(test::state_file(at), text);
        },
-       "state.h5: is damaged: its SHA-256"},
+       "-0.h5: is damaged: its hash is"},
       {"FlippedBitInTheFirstByte",
        [](const fs::path& at) {
-         std::string text = text_of(at / "state.h5");
+         std::string text = text_of(test::state_file(at));
          text[0] ^= 64;
-         put_text(at / "state.h5", text);
+         put_text(test::state_file(at), text);
        },
        "is damaged"},
       {"Truncated",
-       [](const fs::path& at) { fs::resize_file(at / "state.h5", fs::file_size(at / "state.h5") - 1); },
+       [](const fs::path& at) {
+         fs::resize_file(test::state_file(at), fs::file_size(test::state_file(at)) - 1);
+       },
        "cut short"},
-      {"Emptied", [](const fs::path& at) { fs::resize_file(at / "state.h5", 0); }, "cut short"},
+      {"Emptied", [](const fs::path& at) { fs::resize_file(test::state_file(at), 0); }, "cut short"},
       {"LongerThanItWas",
-       [](const fs::path& at) { fs::resize_file(at / "state.h5", fs::file_size(at / "state.h5") + 1); },
+       [](const fs::path& at) {
+         fs::resize_file(test::state_file(at), fs::file_size(test::state_file(at)) + 1);
+       },
        "bytes, the manifest says"},
-      {"MissingState", [](const fs::path& at) { fs::remove(at / "state.h5"); }, "state.h5: is missing"},
+      {"MissingState", [](const fs::path& at) { fs::remove(test::state_file(at)); }, "-0.h5: is missing"},
       {"StateIsAFolder",
        [](const fs::path& at) {
-         fs::remove(at / "state.h5");
-         fs::create_directory(at / "state.h5");
+         fs::path state = test::state_file(at);
+         fs::remove(state);
+         fs::create_directory(state);
        },
-       "state.h5"},
+       "-0.h5"},
       {"MissingManifest", [](const fs::path& at) { fs::remove(at / "manifest.json"); }, ""},
       {"MissingFolder", [](const fs::path& at) { fs::remove_all(at); }, ""},
       {"ManifestWithWrongHash",
        [](const fs::path& at) {
          std::string text = text_of(at / "manifest.json");
-         size_t digit = text.find("sha256\": \"") + 12;
+         size_t digit = text.find("xxh3_128\": \"") + 14;
          text[digit] = text[digit] == '0' ? '1' : '0';
-         put_text(at / "manifest.json", text);
+         put_manifest(at, text);
        },
-       "is damaged"},
-      {"ManifestWithWrongSize",
+       "-0.h5: is damaged"},
+      {"ManifestWithAFlippedBit",
        [](const fs::path& at) {
          put_text(at / "manifest.json",
-                  replaced(text_of(at / "manifest.json"), "\"bytes\": ", "\"bytes\": 1"));
+                  replaced(text_of(at / "manifest.json"), "\"step\": 20", "\"step\": 30"));
+       },
+       "its own hash does not match"},
+      {"ManifestWithABlankForABreak",
+       [](const fs::path& at) {
+         put_text(at / "manifest.json", replaced(text_of(at / "manifest.json"), "{\n", "{ "));
+       },
+       "its own hash does not match"},
+      {"ManifestWithWrongSize",
+       [](const fs::path& at) {
+         put_manifest(at, replaced(text_of(at / "manifest.json"), "\"bytes\": ", "\"bytes\": 1"));
        },
        "the manifest says"},
       {"ManifestWithWrongStep",
        [](const fs::path& at) {
-         put_text(at / "manifest.json",
-                  replaced(text_of(at / "manifest.json"), "\"step\": 20", "\"step\": 21"));
+         put_manifest(at, replaced(text_of(at / "manifest.json"), "\"step\": 20", "\"step\": 21"));
        },
-       "disagree"},
+       "is of step 20"},
       {"ManifestFromTheFuture",
        [](const fs::path& at) {
          put_text(at / "manifest.json",
-                  replaced(text_of(at / "manifest.json"), "\"version\": 1", "\"version\": 2"));
+                  replaced(text_of(at / "manifest.json"), "\"version\": 2", "\"version\": 3"));
        },
-       "format version 2"},
+       "format version 3"},
       {"ManifestOfSomethingElse",
        [](const fs::path& at) { put_text(at / "manifest.json", "{\"format\": \"cake\"}"); },
        "is not the manifest of a checkpoint"},
       {"ManifestPointsElsewhere",
        [](const fs::path& at) {
-         put_text(at / "manifest.json",
-                  replaced(text_of(at / "manifest.json"), "state.h5", "../step-0000000010/state.h5"));
+         put_manifest(at, replaced(text_of(at / "manifest.json"), "state-", "../step-0000000010/state-"));
        },
        "none of the checkpoint's own"},
       {"ManifestNamesNoFile",
@@ -107,7 +128,7 @@ const std::vector<Damage>& damages() {
        "names no file"},
       {"EmptyManifest", [](const fs::path& at) { put_text(at / "manifest.json", ""); }, "torn"},
       {"FolderRenamed", [](const fs::path& at) { fs::rename(at, at.parent_path() / "step-0000000099"); },
-       "disagree"},
+       "the folder's name says step 99"},
   };
   return all;
 }
@@ -119,8 +140,8 @@ INSTANTIATE_TEST_SUITE_P(All, Damaged, testing::ValuesIn(damages()),
 TEST_P(Damaged, FallsBackToTheNewestGoodOne) {
   Folder folder;
   Sample older(10);
-  save_checkpoint(folder.path(), older.content, 3);
-  fs::path newest = save_checkpoint(folder.path(), Sample(20).content, 3);
+  save_checkpoint(folder.path(), older.content, {3});
+  fs::path newest = save_checkpoint(folder.path(), Sample(20).content, {3});
   GetParam().apply(newest);
   std::vector<std::string> told;
   auto found = open_newest_checkpoint(folder.path(), [&](const std::string& text) { told.push_back(text); });
@@ -136,7 +157,7 @@ TEST_P(Damaged, FallsBackToTheNewestGoodOne) {
 
   // And the next save clears up: the run goes on from 10 and writes 20 anew.
   Sample again(20);
-  save_checkpoint(folder.path(), again.content, 3);
+  save_checkpoint(folder.path(), again.content, {3});
   auto now = open_newest_checkpoint(folder.path(), [](const std::string& text) { FAIL() << text; });
   ASSERT_TRUE(now);
   test::expect_equal(*now, again);
@@ -144,8 +165,8 @@ TEST_P(Damaged, FallsBackToTheNewestGoodOne) {
 
 TEST(Damaged, ManifestTornAtEveryByte) {
   Folder folder;
-  save_checkpoint(folder.path(), Sample(10).content, 3);
-  fs::path newest = save_checkpoint(folder.path(), Sample(20).content, 3);
+  save_checkpoint(folder.path(), Sample(10).content, {3});
+  fs::path newest = save_checkpoint(folder.path(), Sample(20).content, {3});
   std::string whole = text_of(newest / "manifest.json");
   for (size_t cut = 0; cut + 2 < whole.size(); ++cut) {  // the last two bytes are "}\n"
     put_text(newest / "manifest.json", whole.substr(0, cut));
@@ -170,8 +191,8 @@ TEST(Damaged, NoneAtAllIsAFreshStart) {
 TEST(Damaged, AllBadIsAnErrorAndNoSilentFreshStart) {
   Folder folder;
   for (int64_t step : {10, 20}) {
-    fs::path at = save_checkpoint(folder.path(), Sample(step).content, 3);
-    fs::resize_file(at / "state.h5", 100);
+    fs::path at = save_checkpoint(folder.path(), Sample(step).content, {3});
+    fs::resize_file(test::state_file(at), 100);
   }
   int warnings = 0;
   try {

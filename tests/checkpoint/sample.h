@@ -44,6 +44,14 @@ inline std::string text_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
+// The state file of a checkpoint's folder that has but one.
+inline fs::path state_file(const fs::path& checkpoint) {
+  for (const auto& entry : fs::directory_iterator(checkpoint)) {
+    if (entry.path().extension() == ".h5") return entry.path();
+  }
+  return checkpoint / "there is no state file";
+}
+
 inline void put_text(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
 }
@@ -120,10 +128,13 @@ inline void expect_equal(const Checkpoint& checkpoint, const Sample& sample) {
   EXPECT_EQ(checkpoint.run().step, sample.content.run.step);
 }
 
-// Names of what lies in a folder, sorted.
+// Names of what lies in a folder, sorted; without claims (start-0001).
 inline std::vector<std::string> listing(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    std::string name = entry.path().filename();
+    if (!name.starts_with("start-")) names.push_back(name);
+  }
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -30,13 +30,18 @@ TEST(Summary, TheContract) {
   summary.ranks = 2;
   summary.hosts = 1;
   summary.virtual_ranks = 8;
+  summary.checkpoint_step = 900;
+  summary.checkpoints_written = 4;
+  summary.checkpoints_failed = 1;
+  summary.checkpoint_stall_seconds = 0.5;
   test::TemporaryFolder folder;
   write_summary(folder.path() / "summary.json", summary);
   Json read = Json::parse(test::text_of(folder.path() / "summary.json"));
   EXPECT_EQ(read, Json::parse(R"({"state":"finished","steps":938,"epochs":2,"train_seconds":12.5,
       "samples_per_second":9600.0,"startup_seconds":0.25,"data_stall_fraction":0.0,
       "validation":{"step":938,"epoch":2,"loss":0.25,"accuracy":0.925},
-      "parameters":431080,"parameters_sha256":"abc","ranks":2,"hosts":1,"virtual_ranks":8})"));
+      "parameters":431080,"parameters_sha256":"abc","ranks":2,"hosts":1,"virtual_ranks":8,
+      "checkpoint_step":900,"checkpoints_written":4,"checkpoints_failed":1,"checkpoint_stall_seconds":0.5})"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1)
       << "something was left aside";
 }

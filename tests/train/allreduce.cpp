@@ -214,7 +214,7 @@ TEST(Strategies, by_name) {
     Exchanger exchanger(false);
     auto strategy = make_strategy(config, config.optimizer, arenas, communicator, exchanger);
     EXPECT_EQ(strategy->name(), "allreduce");
-    std::vector<StateSlot> slots = strategy->whole_state().slots;
+    std::vector<StateSlot> slots = strategy->whole_state(true).slots;
     ASSERT_EQ(slots.size(), 2u);
     EXPECT_EQ(slots[0].name, "first_moment");
     EXPECT_EQ(slots[1].values.size(), 192u);

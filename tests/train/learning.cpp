@@ -60,8 +60,15 @@ TEST_F(Learning, writes_the_run_directory) {
   EXPECT_EQ(s["validation"]["step"], 12);
   EXPECT_EQ(s["validation"]["epoch"], 3);
 
-  std::vector<int> steps, validated;
+  std::vector<int> steps, validated, saved;
   for (const nlohmann::json& line : lines(text_of("run/metrics.jsonl"))) {
+    if (line["event"] == "checkpoint") {
+      EXPECT_EQ(line["state"], "written");
+      EXPECT_GT(line["bytes"], 1000);
+      EXPECT_GE(line["stall_seconds"], 0);
+      saved.push_back(line["step"]);
+      continue;
+    }
     (line["event"] == "train" ? steps : validated).push_back(line["step"]);
     if (line["event"] == "train" && line["step"] == 6) {
       EXPECT_EQ(line["epoch"], 2);
@@ -71,6 +78,10 @@ TEST_F(Learning, writes_the_run_directory) {
   }
   EXPECT_THAT(steps, testing::ElementsAre(2, 4, 6, 8, 10, 12));
   EXPECT_THAT(validated, testing::ElementsAre(4, 8, 12));
+  EXPECT_THAT(saved, testing::ElementsAre(4, 8, 12));
+  EXPECT_EQ(s["checkpoint_step"], 12);
+  EXPECT_EQ(s["checkpoints_written"], 3);
+  EXPECT_EQ(s["checkpoints_failed"], 0);
   EXPECT_THAT(text_of("run/log.txt"), testing::HasSubstr("finished after 12 steps"));
   EXPECT_TRUE(has("run/checkpoints/step-0000000012/manifest.json"));
 }
@@ -160,7 +171,8 @@ TEST_F(Learning, fresh_starts_anew) {
   RunOutcome again = run(c, 1, "run", [](TrainOptions& options, int) { options.fresh = true; });
   EXPECT_EQ(again.steps.size(), 8u);
   EXPECT_EQ(again.result.parameters_sha256, first.result.parameters_sha256);
-  EXPECT_EQ(lines(text_of("run/metrics.jsonl")).size(), 3u);  // one of training (the end), two of validation
+  EXPECT_EQ(lines(text_of("run/metrics.jsonl")).size(),
+            5u);  // one of training (the end), two of validation, two of checkpoints
 }
 
 TEST_F(Learning, both_backends_train_alike) {

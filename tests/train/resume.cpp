@@ -32,13 +32,14 @@ class Resume : public TrainingTest {
     expect_same_metrics();
   }
 
-  // Each step once, with the same losses.
+  // Each step once, with the same losses. Checkpoints are told of when they are written, whenever that is.
   void expect_same_metrics() {
     auto events = [](const std::string& text) {
       std::vector<std::string> found;
       std::istringstream stream(text);
       for (std::string line; std::getline(stream, line);) {
         nlohmann::json json = nlohmann::json::parse(line);
+        if (json["event"] == "checkpoint") continue;
         found.push_back(json["event"].get<std::string>() + json["step"].dump() + " " + json["loss"].dump());
       }
       return found;
@@ -114,7 +115,7 @@ TEST_F(Resume, damaged_checkpoints_are_passed_over) {
   RunOutcome whole = run(c, 1, "whole");
   run(c, 1, "run");
   std::filesystem::remove(folder_ / "run/summary.json");
-  std::ofstream(folder_ / "run/checkpoints/step-0000000016/state.h5", std::ios::in | std::ios::out)
+  std::ofstream(folder_ / "run/checkpoints/step-0000000016/state-0001-0.h5", std::ios::in | std::ios::out)
       .write("rubbish", 7);
   RunOutcome again = run(c, 1, "run");
   EXPECT_EQ(again.steps.front().step, 13);
@@ -157,7 +158,8 @@ TEST_F(Resume, keeps_as_many_checkpoints_as_told) {
   run(c, 1, "run");
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "run/checkpoints")) {
-    names.push_back(entry.path().filename());
+    std::string name = entry.path().filename();
+    if (name.starts_with("step-")) names.push_back(name);
   }
   EXPECT_THAT(names, testing::UnorderedElementsAre("step-0000000020", "step-0000000024"));
 }

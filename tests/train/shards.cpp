@@ -185,7 +185,8 @@ TEST_P(EveryRule, moves_to_the_same_bits_and_takes_its_part_of_the_memory) {
           ASSERT_EQ(whole.parameters(), sharded.parameters()) << ranks << " ranks, step " << step;
         }
         // The state as a checkpoint has it.
-        WholeState a = whole.strategy->whole_state(), b = sharded.strategy->whole_state();
+        WholeState a = whole.strategy->whole_state(communicator.rank() == 0),
+                   b = sharded.strategy->whole_state(communicator.rank() == 0);
         whole.strategy->collect_state(a);
         sharded.strategy->collect_state(b);
         ASSERT_EQ(a.slots.size(), b.slots.size());
@@ -197,7 +198,7 @@ TEST_P(EveryRule, moves_to_the_same_bits_and_takes_its_part_of_the_memory) {
         // And back: two that begin anew with it go on alike.
         Moved next(config, communicator, true, false);
         std::ranges::copy(whole.arenas.parameters.span<float>(), next.arenas.parameters.as<float>());
-        WholeState loaded = next.strategy->whole_state();
+        WholeState loaded = next.strategy->whole_state(communicator.rank() == 0);
         for (size_t i = 0; i < a.slots.size(); ++i) {
           std::ranges::copy(a.slots[i].values.first(loaded.slots[i].values.size()),
                             loaded.slots[i].values.begin());

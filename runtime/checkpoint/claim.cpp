@@ -1,0 +1,246 @@
+#include "checkpoint/claim.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "checkpoint/holder.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view start_prefix = "start-";
+constexpr std::string_view aside_prefix = ".claim-";
+// A contender's folder of another host is left alone for so long.
+constexpr auto aside_lifetime = std::chrono::hours(1);
+// Contenders that were faster, one after the other.
+constexpr int most_attempts = 1000;
+
+std::string start_folder_name(int64_t start) { return fmt::format("{}{:04}", start_prefix, start); }
+
+// The number in "start-0004", or 0.
+int64_t start_of_folder_name(const std::string& name) {
+  std::string_view digits = name;
+  if (!digits.starts_with(start_prefix)) return 0;
+  digits.remove_prefix(start_prefix.size());
+  int64_t start = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), start);
+  bool whole = error == std::errc() && end == digits.data() + digits.size() && start > 0;
+  return whole && name == start_folder_name(start) ? start : 0;
+}
+
+struct Found {
+  int64_t newest = 0;            // the highest number; 0: none
+  std::vector<fs::path> starts;  // all of them
+  std::vector<fs::path> asides;  // contenders' folders
+};
+
+Found look_around(const fs::path& checkpoints) {
+  Found found;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(checkpoints, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (name.starts_with(aside_prefix)) found.asides.push_back(entry->path());
+    int64_t start = start_of_folder_name(name);
+    if (start == 0) continue;
+    found.starts.push_back(entry->path());
+    found.newest = std::max(found.newest, start);
+  }
+  if (error)
+    throw IoError("{}: cannot list the starts of the run: {}", checkpoints.string(), error.message());
+  return found;
+}
+
+// Whether the process of this host that made the folder, by its name, is gone.
+bool maker_is_gone(const fs::path& aside, const Holder& own) {
+  std::string name = aside.filename().string();
+  std::string host = fmt::format("{}{}-", aside_prefix, own.host);
+  if (!name.starts_with(host)) return false;
+  int64_t pid = 0;
+  auto [end, error] = std::from_chars(name.data() + host.size(), name.data() + name.size(), pid);
+  return error == std::errc() && pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+}
+
+// Of contenders that were killed: those of this system by their process, others by their age.
+void remove_dead_asides(const std::vector<fs::path>& asides) {
+  Holder own = own_holder();
+  for (const fs::path& aside : asides) {
+    std::error_code error;
+    bool old = fs::file_time_type::clock::now() - fs::last_write_time(aside, error) > aside_lifetime;
+    if (maker_is_gone(aside, own) || (!error && old)) fs::remove_all(aside, error);
+  }
+}
+
+// Makes the folder aside and tries to rename it to its number: false when another was faster.
+bool try_start(const fs::path& checkpoints, const Holder& holder) {
+  static std::atomic<int64_t> count{0};  // names alone: two claims of one process must not share a folder
+  fs::path aside = checkpoints / fmt::format("{}{}-{}-{}", aside_prefix, holder.host, holder.pid, ++count);
+  auto clean = [&aside] {
+    std::error_code ignored;
+    fs::remove_all(aside, ignored);
+  };
+  try {
+    make_directories(aside);
+    write_file_atomically(aside / Holder::living_name, holder_json(holder));
+    fs::path target = checkpoints / start_folder_name(holder.start);
+    if (::rename(aside.c_str(), target.c_str()) == 0) return true;
+    if (errno != EEXIST && errno != ENOTEMPTY) {
+      throw IoError("{}: cannot claim the run: {}", target.string(), std::strerror(errno));
+    }
+  } catch (...) {
+    clean();
+    throw;
+  }
+  clean();
+  return false;
+}
+
+// From here on no earlier start can commit: what it would rename lies elsewhere.
+void fence(const std::vector<fs::path>& starts, const fs::path& workshop) {
+  for (const fs::path& start : starts) {
+    if (start == workshop) continue;
+    fs::path taken = workshop / fmt::format("former-{}", start.filename().string());
+    if (::rename(start.c_str(), taken.c_str()) != 0 && errno != ENOENT) {
+      throw IoError("{}: cannot take over the run from an earlier start: {}", start.string(),
+                    std::strerror(errno));
+    }
+    std::error_code ignored;
+    fs::remove_all(taken, ignored);
+  }
+}
+
+}  // namespace
+
+struct RunClaim::State {
+  fs::path workshop;
+  Holder holder;
+  std::mutex mutex;
+  std::condition_variable ending;
+  bool ends = false;
+  std::thread heart;
+
+  void beat(double seconds) {
+    fs::path file = workshop / Holder::living_name;
+    std::unique_lock lock(mutex);
+    while (!ending.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return ends; })) {
+      // It fails where a later start has taken the folder: the next commit finds out.
+      ::utimensat(AT_FDCWD, file.c_str(), nullptr, 0);
+    }
+  }
+
+  void end() noexcept {
+    {
+      std::lock_guard lock(mutex);
+      ends = true;
+    }
+    ending.notify_all();
+    if (heart.joinable()) heart.join();
+    ::rename((workshop / Holder::living_name).c_str(), (workshop / Holder::ended_name).c_str());
+  }
+
+  void write_holder() const { write_file_atomically(workshop / Holder::living_name, holder_json(holder)); }
+};
+
+RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
+    : state_(std::make_unique<State>()) {
+  make_directories(checkpoints);
+  Patience patience{options.silence_seconds, options.tell};
+  std::optional<Holder> former;
+  for (int attempt = 0;; ++attempt) {
+    Found found = look_around(checkpoints);
+    if (attempt == 0) remove_dead_asides(found.asides);
+    former.reset();
+    if (found.newest > 0) {
+      fs::path theirs = checkpoints / start_folder_name(found.newest);
+      former = read_holder(theirs);
+      if (lives(theirs, former, patience)) {
+        throw ClaimError("{} is in use by {}: wait until it has ended, end it, or choose another --run-dir",
+                         checkpoints.parent_path().string(), former ? describe(*former) : theirs.string());
+      }
+    }
+    Holder& holder = state_->holder;
+    holder = own_holder();
+    holder.start = found.newest + 1;
+    if (former) {  // for whoever comes after a kill within the next lines
+      holder.newest_step = former->newest_step;
+      holder.starts_without_progress = former->starts_without_progress;
+    }
+    if (try_start(checkpoints, holder)) break;
+    if (attempt == most_attempts) {
+      throw IoError("{}: cannot claim the run: others were faster {} times", checkpoints.string(), attempt);
+    }
+  }
+  state_->workshop = checkpoints / start_folder_name(state_->holder.start);
+  try {
+    sync_directory(checkpoints);
+    fence(look_around(checkpoints).starts, state_->workshop);
+    sync_directory(checkpoints);
+    count_progress(former, options);
+  } catch (...) {
+    state_->end();
+    throw;
+  }
+  state_->heart = std::thread(&State::beat, state_.get(), options.heartbeat_seconds);
+}
+
+void RunClaim::count_progress(const std::optional<Holder>& former, const ClaimOptions& options) {
+  Holder& holder = state_->holder;
+  holder.newest_step = options.newest_step ? options.newest_step() : -1;
+  bool restarted = former && !former->done && !holder.job_id.empty() && former->job_id == holder.job_id;
+  bool progress = former && holder.newest_step > former->newest_step;
+  holder.starts_without_progress = restarted && !progress ? former->starts_without_progress + 1 : 0;
+  state_->write_holder();
+  if (holder.starts_without_progress <= options.restarts) return;
+  throw NoProgressError(
+      "SLURM job {} has been started again {} times without a newer checkpoint than that of step {}: see the "
+      "log for "
+      "why it ends each time, then submit it anew (checkpoint.restarts = {} allows for more)",
+      holder.job_id, holder.starts_without_progress, holder.newest_step, options.restarts);
+}
+
+RunClaim::~RunClaim() { state_->end(); }
+
+void RunClaim::mark_done() {
+  state_->holder.done = true;
+  state_->write_holder();
+}
+
+int64_t RunClaim::start() const { return state_->holder.start; }
+
+const fs::path& RunClaim::workshop() const { return state_->workshop; }
+
+void commit_from_workshop(const fs::path& workshop, const fs::path& file, const fs::path& target) {
+  if (::rename(file.c_str(), target.c_str()) != 0) {
+    int error = errno;
+    if (error == ENOENT && !fs::exists(workshop)) {
+      std::error_code ignored;
+      Found found =
+          fs::exists(workshop.parent_path(), ignored) ? look_around(workshop.parent_path()) : Found{};
+      std::optional<Holder> holder = read_holder(workshop.parent_path() / start_folder_name(found.newest));
+      throw ClaimError("the run has been taken over by {}: this start must not write any more",
+                       holder ? describe(*holder) : "another start");
+    }
+    throw IoError("{}: rename into place failed: {}", target.string(), std::strerror(error));
+  }
+  sync_directory(target.parent_path());
+}
+
+}  // namespace trireme

@@ -1,0 +1,192 @@
+#include "checkpoint/holder.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <system_error>
+#include <thread>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/program_output.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double queue_limit_seconds = 10;
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream stream(path);
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
+std::string own_pid_namespace() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/ns/pid", error).string();
+}
+
+struct ProcessState {
+  char letter = 0;    // R, S, D, Z, ...
+  int64_t start = 0;  // clock ticks after boot
+};
+
+// Fields 3 and 22 of /proc/PID/stat (proc(5)); nothing when there is no such process. The second field, the
+// program's name in brackets, may hold anything: the last bracket ends it.
+std::optional<ProcessState> process_state(int64_t pid) {
+  std::string line = first_line(fmt::format("/proc/{}/stat", pid));
+  size_t end = line.rfind(')');
+  if (end == std::string::npos) return std::nullopt;
+  std::istringstream fields(line.substr(end + 1));
+  ProcessState state;
+  fields >> state.letter;
+  std::string skipped;
+  for (int field = 4; field < 22; ++field) fields >> skipped;
+  fields >> state.start;
+  if (!fields) return std::nullopt;
+  return state;
+}
+
+bool is_of_this_system(const Holder& holder, const Holder& own) {
+  return holder.host == own.host && holder.boot_id == own.boot_id && !own.boot_id.empty() &&
+         holder.pid_namespace == own.pid_namespace && !own.pid_namespace.empty();
+}
+
+bool process_lives(const Holder& holder) {
+  std::optional<ProcessState> state = process_state(holder.pid);
+  return state && state->letter != 'Z' && state->letter != 'X' && state->start == holder.process_start;
+}
+
+// Whether SLURM has the job on nodes now; nothing when it cannot be asked.
+std::optional<bool> job_runs(const std::string& job_id) {
+  auto queue = program_output({"squeue", "--noheader", "--format=%A %T"}, queue_limit_seconds);
+  if (!queue) return std::nullopt;
+  std::istringstream lines(*queue);
+  std::string id, state;
+  while (lines >> id >> state) {
+    // A pending job was requeued, or never ran: either way nothing of it runs now.
+    if (id == job_id) return state != "PENDING" && state != "REQUEUE_HOLD" && state != "REQUEUED";
+  }
+  return false;
+}
+
+std::optional<timespec> modified(const fs::path& workshop) {
+  struct stat status {};
+  if (::stat((workshop / Holder::living_name).c_str(), &status) != 0) return std::nullopt;
+  return status.st_mtim;
+}
+
+bool heart_beats(const fs::path& workshop, double silence_seconds) {
+  using Clock = std::chrono::steady_clock;
+  auto first = modified(workshop);
+  Clock::time_point begin = Clock::now();
+  while (std::chrono::duration<double>(Clock::now() - begin).count() < silence_seconds) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    auto now = modified(workshop);
+    if (!now) {
+      if (fs::exists(workshop / Holder::ended_name)) return false;
+      continue;
+    }
+    if (!first || now->tv_sec != first->tv_sec || now->tv_nsec != first->tv_nsec) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Holder own_holder() {
+  Holder holder;
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  holder.host = host;
+  holder.pid = ::getpid();
+  if (auto state = process_state(holder.pid)) holder.process_start = state->start;
+  holder.boot_id = first_line("/proc/sys/kernel/random/boot_id");
+  holder.pid_namespace = own_pid_namespace();
+  holder.job_id = environment("SLURM_JOB_ID");
+  holder.step_id = environment("SLURM_STEP_ID");
+  return holder;
+}
+
+std::string holder_json(const Holder& holder) {
+  nlohmann::ordered_json object = {{"start", holder.start},
+                                   {"host", holder.host},
+                                   {"pid", holder.pid},
+                                   {"process_start", holder.process_start},
+                                   {"boot_id", holder.boot_id},
+                                   {"pid_namespace", holder.pid_namespace},
+                                   {"slurm_job", holder.job_id},
+                                   {"slurm_step", holder.step_id},
+                                   {"newest_step", holder.newest_step},
+                                   {"starts_without_progress", holder.starts_without_progress},
+                                   {"done", holder.done}};
+  return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
+std::optional<Holder> read_holder(const fs::path& workshop) {
+  std::error_code ignored;
+  bool ended = fs::exists(workshop / Holder::ended_name, ignored);
+  try {
+    auto object =
+        nlohmann::json::parse(read_file(workshop / (ended ? Holder::ended_name : Holder::living_name)));
+    Holder holder;
+    holder.start = object.at("start").get<int64_t>();
+    holder.host = object.at("host").get<std::string>();
+    holder.pid = object.at("pid").get<int64_t>();
+    holder.process_start = object.at("process_start").get<int64_t>();
+    holder.boot_id = object.at("boot_id").get<std::string>();
+    holder.pid_namespace = object.at("pid_namespace").get<std::string>();
+    holder.job_id = object.at("slurm_job").get<std::string>();
+    holder.step_id = object.at("slurm_step").get<std::string>();
+    holder.newest_step = object.at("newest_step").get<int64_t>();
+    holder.starts_without_progress = object.at("starts_without_progress").get<int64_t>();
+    holder.done = object.at("done").get<bool>();
+    holder.ended = ended;
+    return holder;
+  } catch (const Error&) {
+  } catch (const nlohmann::json::exception&) {
+  }
+  if (!ended) return std::nullopt;
+  Holder holder;  // nobody knows who, but it has ended
+  holder.ended = true;
+  return holder;
+}
+
+std::string describe(const Holder& holder) {
+  std::string process = fmt::format("process {} on {}, start {}", holder.pid, holder.host, holder.start);
+  return holder.job_id.empty() ? process : fmt::format("SLURM job {} ({})", holder.job_id, process);
+}
+
+bool lives(const fs::path& workshop, const std::optional<Holder>& holder, const Patience& patience) {
+  if (holder) {
+    if (holder->ended) return false;
+    Holder own = own_holder();
+    if (is_of_this_system(*holder, own)) return process_lives(*holder);
+    if (!own.job_id.empty() && holder->job_id == own.job_id) return false;
+    if (!holder->job_id.empty()) {
+      auto runs = job_runs(holder->job_id);
+      if (runs && !*runs) return false;
+    }
+  }
+  if (patience.tell) {
+    patience.tell(fmt::format("{} may hold the run: looking up to {:.0f} s for a sign of life",
+                              holder ? describe(*holder) : workshop.string(), patience.silence_seconds));
+  }
+  return heart_beats(workshop, patience.silence_seconds);
+}
+
+}  // namespace trireme
