@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 #include "config/config.h"
@@ -17,13 +19,15 @@ constexpr size_t doc_column = 22;
 // The executable's own options first, then those that all have.
 std::vector<OptionSpec> all_options(const CommandSpec& spec) {
   std::vector<OptionSpec> options = spec.options;
-  if (spec.takes_config) {
+  if (spec.takes_config || spec.takes_overrides) {
     options.push_back({"--set", "KEY=VALUE",
                        "Set one key of the config, e.g. --set optimizer.learning_rate=0.05; may be given "
                        "many times, and goes "
                        "before what the file says. VALUE is read as TOML; a bare word is a text. Layers "
                        "count from 0: --set "
                        "'model.layer[2].rate=0.5'."});
+  }
+  if (spec.takes_config) {
     options.push_back({"--help-config", "", "Print the reference of all config keys and leave."});
   }
   options.push_back({"--help", "", "Print this and leave."});
@@ -86,6 +90,38 @@ std::string paragraphs(std::string_view text) {
   return result;
 }
 
+std::string option_entry(const OptionSpec& option) {
+  return entry(option.value_name.empty() ? option.name : option.name + " " + option.value_name, option.doc);
+}
+
+std::string example_lines(const std::vector<std::string>& examples) {
+  std::string text = examples.empty() ? "" : "\nExamples:\n";
+  for (const std::string& example : examples) text += "  " + example + "\n";
+  return text;
+}
+
+// A suite's command as an executable of its own.
+CommandSpec whole_spec(const CommandSuite& suite, CommandSpec command) {
+  command.program = suite.program + " " + command.program;
+  command.options.insert(command.options.end(), suite.options.begin(), suite.options.end());
+  return command;
+}
+
+const CommandSpec* find_command(const CommandSuite& suite, std::string_view name) {
+  for (const CommandSpec& command : suite.commands) {
+    if (command.program == name) return &command;
+  }
+  return nullptr;
+}
+
+std::string suite_usage(const CommandSuite& suite) {
+  return fmt::format("usage: {} COMMAND [ARGUMENTS] [OPTIONS]", suite.program);
+}
+
+[[noreturn]] void fail(const CommandSuite& suite, const std::string& reason) {
+  throw UsageError("{}\n{}\n{} --help tells more", reason, suite_usage(suite), suite.program);
+}
+
 constexpr std::string_view exit_codes =
     "\nExit codes:\n"
     "  0   done\n"
@@ -142,7 +178,8 @@ CommandLine parse_command_line(const CommandSpec& spec, int argc, const char* co
   size_t required = static_cast<size_t>(
       std::count_if(expected.begin(), expected.end(), [](const PositionalSpec& p) { return p.required; }));
   if (words.size() < required) fail(spec, fmt::format("{} is missing", expected[words.size()].name));
-  if (words.size() > expected.size())
+  bool any_number = !expected.empty() && expected.back().repeated;
+  if (words.size() > expected.size() && !any_number)
     fail(spec, fmt::format("unexpected argument {}", words[expected.size()]));
   if (spec.takes_config) {
     line.config = words.front();
@@ -156,8 +193,10 @@ std::string usage_line(const CommandSpec& spec) {
   std::string text = "usage: " + spec.program;
   for (const PositionalSpec& positional : all_positionals(spec)) {
     text += positional.required ? " " + positional.name : " [" + positional.name + "]";
+    if (positional.repeated) text += "...";
   }
-  return text + (spec.takes_config ? " [--set KEY=VALUE]... [OPTIONS]" : " [OPTIONS]");
+  bool overrides = spec.takes_config || spec.takes_overrides;
+  return text + (overrides ? " [--set KEY=VALUE]... [OPTIONS]" : " [OPTIONS]");
 }
 
 std::string help_text(const CommandSpec& spec) {
@@ -167,18 +206,59 @@ std::string help_text(const CommandSpec& spec) {
   if (!positionals.empty()) text += "\nArguments:\n";
   for (const PositionalSpec& positional : positionals) text += entry(positional.name, positional.doc);
   text += "\nOptions (--option VALUE and --option=VALUE are the same):\n";
-  for (const OptionSpec& option : all_options(spec)) {
-    text +=
-        entry(option.value_name.empty() ? option.name : option.name + " " + option.value_name, option.doc);
-  }
+  for (const OptionSpec& option : all_options(spec)) text += option_entry(option);
   if (!spec.files.empty()) text += "\nFiles written:\n";
   for (const std::string& file : spec.files) {
     size_t gap = std::min(file.find("  "), file.size());  // "PATH  what it holds"
     text += entry(file.substr(0, gap), file.substr(gap));
   }
-  if (!spec.examples.empty()) text += "\nExamples:\n";
-  for (const std::string& example : spec.examples) text += "  " + example + "\n";
-  return text + std::string(exit_codes);
+  return text + example_lines(spec.examples) + std::string(exit_codes);
+}
+
+CommandLine parse_command_line(const CommandSuite& suite, int argc, const char* const* argv) {
+  std::string_view first = argc > 1 ? argv[1] : "";
+  CommandLine line;
+  if (first == "--help" || first == "-h") line.answer = help_text(suite);
+  if (first == "--version") line.answer = fmt::format("{} {}\n", suite.program, TRIREME_VERSION);
+  if (!line.answer.empty()) return line;
+  if (first.empty()) fail(suite, "COMMAND is missing");
+
+  const CommandSpec* command = find_command(suite, first);
+  int skipped = command != nullptr ? 1 : 0;
+  bool like_a_path = first.find_first_of("/.:") != std::string_view::npos || std::filesystem::exists(first);
+  if (command == nullptr && (first.front() == '-' || like_a_path)) {
+    command = find_command(suite, suite.default_command);
+  }
+  if (command == nullptr) {
+    std::vector<std::string_view> names;
+    for (const CommandSpec& one : suite.commands) names.push_back(one.program);
+    std::string_view near = nearest(first, names);
+    fail(suite, near.empty() ? fmt::format("unknown command {}", first)
+                             : fmt::format("unknown command {}; did you mean {}?", first, near));
+  }
+  line = parse_command_line(whole_spec(suite, *command), argc - skipped, argv + skipped);
+  line.command = command->program;
+  return line;
+}
+
+std::string help_text(const CommandSuite& suite) {
+  std::string text = suite_usage(suite) + "\n" + wrap(suite.summary, 0);
+  if (!suite.description.empty()) text += "\n" + paragraphs(suite.description);
+  for (const CommandSpec& command : suite.commands) {
+    text += "\n" + usage_line(whole_spec(suite, command)).substr(std::string_view("usage: ").size()) + "\n";
+    text += wrap(command.summary, 4);
+    for (const PositionalSpec& positional : command.positionals)
+      text += entry(positional.name, positional.doc);
+    for (const OptionSpec& option : command.options) text += option_entry(option);
+  }
+  // What is left of a command without options of its own.
+  CommandSpec common{.program = "", .summary = "", .takes_config = false, .takes_overrides = true};
+  common.options = suite.options;
+  text +=
+      "\nOptions of all commands (--set: where it stands above; --option VALUE and --option=VALUE are the "
+      "same):\n";
+  for (const OptionSpec& option : all_options(common)) text += option_entry(option);
+  return text + example_lines(suite.examples) + std::string(exit_codes);
 }
 
 }  // namespace trireme

@@ -6,6 +6,8 @@
 //   CommandLine line = parse_command_line(spec, argc, argv);
 //   if (!line.answer.empty()) { std::fputs(line.answer.c_str(), stdout); return 0; }   // --help, --version,
 //   ... Config config = load_config(line.config, line.overrides);
+//
+// An executable of several commands (trireme-checkpoint ls ...) has a CommandSuite of such specs instead.
 #pragma once
 
 #include <map>
@@ -25,6 +27,8 @@ struct PositionalSpec {
   std::string name;  // "CONFIG.toml"
   std::string doc;
   bool required = true;
+  bool repeated =
+      false;  // may be given any number of times (once at least where required); the last one only
 };
 
 struct CommandSpec {
@@ -32,6 +36,8 @@ struct CommandSpec {
   std::string summary;  // one sentence
   // Executables without a config (takes_config = false) know neither --set nor --help-config.
   bool takes_config = true;
+  // --set without a leading CONFIG.toml, since another argument may be one.
+  bool takes_overrides = false;
   std::string config_reference =
       {};  // what --help-config prints; empty: the reference of a training run's keys
   std::vector<PositionalSpec> positionals = {};  // after CONFIG.toml
@@ -41,7 +47,19 @@ struct CommandSpec {
   std::vector<std::string> files = {};     // "PATH  what it holds", one a line
 };
 
+// Commands under one name. A command's `program` is its bare name ("ls").
+struct CommandSuite {
+  std::string program;          // "trireme-checkpoint"
+  std::string summary;          // one sentence
+  std::string default_command;  // what is meant where a path stands in a command's place
+  std::vector<CommandSpec> commands;
+  std::vector<OptionSpec> options = {};  // of all commands
+  std::string description = {};          // like CommandSpec's, as all that follow
+  std::vector<std::string> examples = {};
+};
+
 struct CommandLine {
+  std::string command = {};                                 // of a suite: its bare name
   std::string config;                                       // path of CONFIG.toml
   std::vector<std::string> overrides;                       // of --set, in order
   std::vector<std::string> positionals;                     // after CONFIG.toml
@@ -59,9 +77,15 @@ struct CommandLine {
 // usage line), an option without its value, a flag with one, an option given twice.
 CommandLine parse_command_line(const CommandSpec& spec, int argc, const char* const* argv);
 
+// The same of a suite. The first argument is a command's name, or else (an option, or something like a path)
+// the whole line is the default command's. UsageError for a word that is neither, naming the nearest command.
+CommandLine parse_command_line(const CommandSuite& suite, int argc, const char* const* argv);
+
 // "usage: trireme-train CONFIG.toml [--set KEY=VALUE]... [OPTIONS]"
 std::string usage_line(const CommandSpec& spec);
 // Complete: every option, examples, files written, exit codes.
 std::string help_text(const CommandSpec& spec);
+// All commands with all their options.
+std::string help_text(const CommandSuite& suite);
 
 }  // namespace trireme

@@ -103,5 +103,74 @@ TEST(CommandLine, WithoutAConfig) {
   EXPECT_THAT(help_text(spec), testing::Not(HasSubstr("--set")));
 }
 
+CommandSuite notebook() {
+  CommandSpec list{
+      .program = "list", .summary = "Lists pages.", .takes_config = false, .takes_overrides = true};
+  list.positionals = {{"BOOK", "Which book.", true}};
+  list.options = {{"--long", "", "All of each page."}};
+  CommandSpec join{.program = "join", .summary = "Joins books.", .takes_config = false};
+  join.positionals = {{"FIRST", "One book.", true}, {"MORE", "And others.", true, true}};
+  return {.program = "notebook",
+          .summary = "Looks after notebooks.",
+          .default_command = "list",
+          .commands = {list, join},
+          .options = {{"--json", "", "Machines read it."}},
+          .examples = {"notebook list a.book"}};
+}
+
+CommandLine parse(const CommandSuite& suite, std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "program");
+  return parse_command_line(suite, static_cast<int>(arguments.size()), arguments.data());
+}
+
+std::string suite_fault(std::vector<const char*> arguments) {
+  try {
+    parse(notebook(), std::move(arguments));
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "was accepted";
+}
+
+TEST(CommandSuite, FindsTheCommand) {
+  CommandLine line = parse(notebook(), {"list", "a.book", "--json", "--set", "x=1", "--long"});
+  EXPECT_EQ(line.command, "list");
+  EXPECT_THAT(line.positionals, ElementsAre("a.book"));
+  EXPECT_THAT(line.overrides, ElementsAre("x=1"));
+  EXPECT_TRUE(line.has("--json") && line.has("--long"));
+  line = parse(notebook(), {"join", "a", "b", "c", "d"});
+  EXPECT_EQ(line.command, "join");
+  EXPECT_THAT(line.positionals, ElementsAre("a", "b", "c", "d"));
+  // A path alone is the default command's.
+  line = parse(notebook(), {"some/a.book"});
+  EXPECT_EQ(line.command, "list");
+  EXPECT_THAT(line.positionals, ElementsAre("some/a.book"));
+  EXPECT_EQ(parse(notebook(), {"--json", "a.book"}).command, "list");
+}
+
+TEST(CommandSuite, TellsWhatIsWrong) {
+  EXPECT_THAT(suite_fault({}), HasSubstr("COMMAND is missing"));
+  EXPECT_THAT(suite_fault({"lst"}), HasSubstr("unknown command lst; did you mean list?"));
+  EXPECT_THAT(suite_fault({"list"}),
+              testing::AllOf(HasSubstr("BOOK is missing"), HasSubstr("usage: notebook list BOOK")));
+  EXPECT_THAT(suite_fault({"list", "a", "b"}), HasSubstr("unexpected argument b"));
+  EXPECT_THAT(suite_fault({"join", "a"}), HasSubstr("usage: notebook join FIRST MORE... [OPTIONS]"));
+  EXPECT_THAT(suite_fault({"join", "a", "b", "--long"}), HasSubstr("unknown option --long"));
+  EXPECT_THAT(suite_fault({"join", "a", "b", "--set", "x=1"}), HasSubstr("unknown option --set"));
+}
+
+TEST(CommandSuite, HelpIsComplete) {
+  std::string help = parse(notebook(), {"--help"}).answer;
+  for (const char* part : {"Looks after notebooks.", "notebook list BOOK", "Lists pages.", "Which book.",
+                           "--long", "MORE...", "And others.", "--json", "--set KEY=VALUE", "--version",
+                           "notebook list a.book", "66  no such input"}) {
+    EXPECT_THAT(help, HasSubstr(part));
+  }
+  EXPECT_EQ(parse(notebook(), {"--version"}).answer, "notebook " TRIREME_VERSION "\n");
+  EXPECT_THAT(
+      parse(notebook(), {"list", "--help"}).answer,
+      testing::AllOf(HasSubstr("usage: notebook list BOOK"), HasSubstr("--json"), HasSubstr("--long")));
+}
+
 }  // namespace
 }  // namespace trireme
