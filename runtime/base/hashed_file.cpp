@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <exception>
+#include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -129,22 +133,158 @@ HashedFile write_hashed_file(const fs::path& path, const PageMemory& memory) {
   return result;
 }
 
-PageMemory read_hashed_file(const fs::path& path, HashedFile& result) {
-  std::error_code error;
-  if (!fs::exists(path, error)) {
-    if (error) throw IoError("{}: cannot be read: {}", path.string(), error.message());
-    throw MissingInputError("{}: no such file", path.string());
-  }
-  struct stat status {};
-  result.direct = true;
-  Descriptor file = open_file(path, O_RDONLY, result.direct);
-  if (file.get() < 0) throw_io(path, "cannot open");
-  if (::fstat(file.get(), &status) != 0) throw_io(path, "cannot be read");
-  if (!S_ISREG(status.st_mode)) throw IoError("{}: cannot be read: it is no file", path.string());
-  PageMemory memory(static_cast<size_t>(status.st_size));
-  bool small = memory.bytes() < small_bytes;
-  if (small) give_up_direct(file, result.direct);
+namespace {
 
+// A file that is read from its beginning to its end.
+class Reader {
+ public:
+  explicit Reader(const fs::path& path) : path_(path), file_(open(path, direct_)) {
+    struct stat status {};
+    if (::fstat(file_.get(), &status) != 0) throw_io(path, "cannot be read");
+    if (!S_ISREG(status.st_mode)) throw IoError("{}: cannot be read: it is no file", path.string());
+    bytes_ = static_cast<size_t>(status.st_size);
+    if (bytes_ < small_bytes) give_up_direct(file_, direct_);
+  }
+  size_t bytes() const { return bytes_; }
+  size_t at() const { return at_; }
+  bool direct() const { return direct_; }
+  // Reads the next block into `memory`, which has room for block_bytes or for whole pages up to the file's
+  // end; returns how many of its bytes are the file's.
+  size_t read(std::byte* memory) {
+    size_t end = std::min(at_ + block_bytes, bytes_), begin = at_;
+    while (at_ < end) {
+      // Direct reads want whole pages; the file's end cuts the last one short.
+      size_t wanted = direct_ ? round_up(end - at_, PageMemory::page_bytes) : end - at_;
+      ssize_t got = ::pread(file_.get(), memory + (at_ - begin), wanted, static_cast<off_t>(at_));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0 && errno == EINVAL && give_up_direct(file_, direct_)) continue;
+      if (got < 0) throw_io(path_, "read failed");
+      if (got == 0) throw IoError("{}: became shorter while it was read", path_.string());
+      at_ = std::min(at_ + static_cast<size_t>(got), end);
+      if (at_ < end && at_ % PageMemory::page_bytes != 0) give_up_direct(file_, direct_);
+    }
+    return at_ - begin;
+  }
+
+ private:
+  static Descriptor open(const fs::path& path, bool& direct) {
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+      if (error) throw IoError("{}: cannot be read: {}", path.string(), error.message());
+      throw MissingInputError("{}: no such file", path.string());
+    }
+    direct = true;
+    Descriptor file = open_file(path, O_RDONLY, direct);
+    if (file.get() < 0) throw_io(path, "cannot open");
+    return file;
+  }
+
+  fs::path path_;
+  bool direct_ = true;
+  Descriptor file_;
+  size_t bytes_ = 0;
+  size_t at_ = 0;
+};
+
+// Blocks of the file on their way from the thread that reads to the one that takes.
+class Pipeline {
+ public:
+  explicit Pipeline(Reader& reader) : reader_(reader), thread_([this] { read_all(); }) {}
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+  ~Pipeline() {
+    {
+      std::lock_guard lock(mutex_);
+      given_up_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  // The next block, until give_back(); empty at the end. Throws what the reading thread has met.
+  std::span<const std::byte> next() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return filled_ > taken_ || ended_; });
+    if (filled_ == taken_ && error_) std::rethrow_exception(error_);
+    if (filled_ == taken_) return {};
+    Block& block = blocks_[taken_ % blocks_.size()];
+    return {block.memory.data(), block.bytes};
+  }
+  void give_back() {
+    {
+      std::lock_guard lock(mutex_);
+      ++taken_;
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  struct Block {
+    PageMemory memory{block_bytes};
+    size_t bytes = 0;
+  };
+
+  void read_all() {
+    try {
+      while (reader_.at() < reader_.bytes()) {
+        {
+          std::unique_lock lock(mutex_);
+          changed_.wait(lock, [this] { return filled_ - taken_ < blocks_.size() || given_up_; });
+          if (given_up_) return;
+        }
+        Block& block = blocks_[filled_ % blocks_.size()];
+        block.bytes = reader_.read(block.memory.data());
+        std::lock_guard lock(mutex_);
+        ++filled_;
+        changed_.notify_all();
+      }
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  Reader& reader_;
+  std::array<Block, 3> blocks_;
+  std::mutex mutex_;  // of what follows
+  std::condition_variable changed_;
+  size_t filled_ = 0;
+  size_t taken_ = 0;
+  bool ended_ = false;
+  bool given_up_ = false;
+  std::exception_ptr error_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+HashedFile stream_hashed_file(const fs::path& path,
+                              const std::function<void(size_t, std::span<const std::byte>)>& take) {
+  Reader reader(path);
+  Xxh3 hash;
+  size_t at = 0;
+  auto use = [&](std::span<const std::byte> bytes) {
+    hash.update(bytes);
+    take(at, bytes);
+    at += bytes.size();
+  };
+  if (reader.bytes() < small_bytes) {
+    PageMemory memory(reader.bytes());
+    while (reader.at() < reader.bytes()) use({memory.data(), reader.read(memory.data())});
+  } else {
+    Pipeline pipeline(reader);
+    for (auto block = pipeline.next(); !block.empty(); block = pipeline.next()) {
+      use(block);
+      pipeline.give_back();
+    }
+  }
+  return {hash.hex(), reader.direct()};
+}
+
+PageMemory read_hashed_file(const fs::path& path, HashedFile& result) {
+  Reader reader(path);
+  PageMemory memory(reader.bytes());
   // The hasher follows the reader block by block.
   Xxh3 hash;
   std::atomic<size_t> have{0};
@@ -158,24 +298,16 @@ PageMemory read_hashed_file(const fs::path& path, HashedFile& result) {
       at = end;
     }
   };
-  std::thread hasher;
-  if (!small) hasher = std::thread(follow);
   auto announce = [&](size_t end) {
     have.store(end);
     have.notify_one();
   };
+  std::thread hasher;
+  if (memory.bytes() >= small_bytes) hasher = std::thread(follow);
   try {
-    for (size_t at = 0; at < memory.bytes();) {
-      // Direct reads want whole pages; the file's end cuts the last one short.
-      size_t bytes = std::min(block_bytes, (result.direct ? memory.capacity() : memory.bytes()) - at);
-      ssize_t got = ::pread(file.get(), memory.data() + at, bytes, static_cast<off_t>(at));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0 && errno == EINVAL && give_up_direct(file, result.direct)) continue;
-      if (got < 0) throw_io(path, "read failed");
-      if (got == 0) throw IoError("{}: became shorter while it was read", path.string());
-      at = std::min(at + static_cast<size_t>(got), memory.bytes());
-      if (at < memory.bytes() && at % PageMemory::page_bytes != 0) give_up_direct(file, result.direct);
-      if (!small) announce(at);
+    while (reader.at() < reader.bytes()) {
+      reader.read(memory.data() + reader.at());
+      if (hasher.joinable()) announce(reader.at());
     }
   } catch (...) {
     if (hasher.joinable()) {
@@ -184,12 +316,12 @@ PageMemory read_hashed_file(const fs::path& path, HashedFile& result) {
     }
     throw;
   }
-  if (small) {
-    hash.update(memory.span());
-  } else {
+  if (hasher.joinable()) {
     hasher.join();
+  } else {
+    hash.update(memory.span());
   }
-  result.xxh3 = hash.hex();
+  result = {hash.hex(), reader.direct()};
   return memory;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -47,6 +48,12 @@ struct HashedFile {
 // Writes `memory`'s bytes as `path`, replacing what is there, and makes them durable (fsync of the file, not
 // of its folder). Throws IoError naming path and reason, with nothing half-written left behind.
 HashedFile write_hashed_file(const std::filesystem::path& path, const PageMemory& memory);
+
+// Hands the file's bytes to `take`, block by block in order, and returns the hash of them all: for whoever
+// wants them somewhere else than in one piece of memory. The next block is read while `take` is at work.
+// Throws MissingInputError when there is none, IoError, and what `take` throws.
+HashedFile stream_hashed_file(const std::filesystem::path& path,
+                              const std::function<void(size_t offset, std::span<const std::byte>)>& take);
 
 // The whole file. Throws MissingInputError when there is none, IoError.
 PageMemory read_hashed_file(const std::filesystem::path& path, HashedFile& file);

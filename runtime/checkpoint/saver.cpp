@@ -163,14 +163,13 @@ void Saver::write() {
 void Saver::run(SaveReport report) {
   Clock::time_point begin = Clock::now();
   try {
-    save_part(report);
+    save_part(report, begin);
   } catch (const std::exception& error) {
     report.error = error.what();
     report.taken_over = dynamic_cast<const ClaimError*>(&error) != nullptr;
     set_part(report.error);
   }
-  report.write_seconds = seconds_since(begin);
-  report.total_seconds = report.copy_seconds + report.write_seconds;
+  if (!report.error.empty()) report.write_seconds = seconds_since(begin);
   add_report(std::move(report));
 }
 
@@ -192,7 +191,7 @@ void Saver::set_part(const std::string& error) {
   changed_.notify_all();
 }
 
-void Saver::save_part(SaveReport& report) {
+void Saver::save_part(SaveReport& report, Clock::time_point begin) {
   fs::path directory = target_.checkpoints / step_folder_name(report.step);
   ManifestFile file;
   fs::path record = record_path(target_, saves_, target_.shard);
@@ -216,9 +215,13 @@ void Saver::save_part(SaveReport& report) {
     throw;
   }
   set_part("");
-  if (target_.shard > 0) return;
+  if (target_.shard > 0) {
+    report.write_seconds = seconds_since(begin);
+    return;
+  }
   try {
     commit(report.step, file);
+    report.write_seconds = seconds_since(begin);
   } catch (...) {
     std::error_code ignored;
     fs::remove(directory / file.name, ignored);

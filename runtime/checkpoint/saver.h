@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
@@ -32,8 +33,7 @@ struct SaveReport {
   int64_t step = 0;
   uint64_t bytes = 0;        // of this writer's file
   double copy_seconds = 0;   // the state was copied: training stood still
-  double write_seconds = 0;  // hashed and written, beside the training
-  double total_seconds = 0;  // from the beginning of the copy to the commit
+  double write_seconds = 0;  // hashed, written and committed, beside the training; without deleting old ones
   bool direct = false;       // written past the page cache
   std::string error;         // empty: the checkpoint exists (of shards but 0: the part is written)
   bool taken_over = false;   // a later start holds the run: this one must not go on
@@ -83,7 +83,7 @@ class Saver {
 
  private:
   void run(SaveReport report);
-  void save_part(SaveReport& report);
+  void save_part(SaveReport& report, std::chrono::steady_clock::time_point begin);
   void commit(int64_t step, const ManifestFile& own);
   void wait_for_record(const std::filesystem::path& record);
   void tidy_up(int64_t step) const;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -15,6 +14,7 @@
 #include "base/descriptor.h"
 #include "base/error.h"
 #include "base/hdf5.h"
+#include "base/stream_copy.h"
 #include "checkpoint/run_record.h"
 
 namespace trireme {
@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Copied and looked at piece by piece, so that the look finds the piece in the cache.
-constexpr size_t piece_elements = size_t{1} << 14;
 // Below this a second thread costs more than it brings.
 constexpr size_t bytes_per_thread = size_t{8} << 20;
 // Readers take the values where they lie.
@@ -130,24 +128,10 @@ class LayoutFile {
   Descriptor file_;
 };
 
-bool is_finite(float value) { return (std::bit_cast<uint32_t>(value) & 0x7f800000u) != 0x7f800000u; }
-
-bool copy_finite(const float* from, std::byte* to, size_t count) {
-  bool finite = true;
-  for (size_t at = 0; at < count; at += piece_elements) {
-    size_t piece = std::min(piece_elements, count - at);
-    std::memcpy(to + at * sizeof(float), from + at, piece * sizeof(float));
-    int broken = 0;
-    for (size_t i = 0; i < piece; ++i) broken |= is_finite(from[at + i]) ? 0 : 1;
-    finite = finite && broken == 0;
-  }
-  return finite;
-}
-
 // A stretch of a tensor, for one thread.
 struct Stretch {
   const float* from;
-  std::byte* to;
+  float* to;
   size_t count;
   bool parameter;
 };
@@ -203,12 +187,11 @@ bool StateImage::fill(const CheckpointContent& content, int threads) {
   size_t before = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     std::span<const float> values = tensors[i]->values;
-    std::byte* target = memory_.data() + addresses_[i];
+    auto* target = reinterpret_cast<float*>(memory_.data() + addresses_[i]);
     for (size_t at = 0; at < values.size();) {
       size_t owner = (before + at) / part;
       size_t count = std::min(values.size() - at, (owner + 1) * part - before - at);
-      parts[owner].push_back(
-          {values.data() + at, target + at * sizeof(float), count, i < content.parameters.size()});
+      parts[owner].push_back({values.data() + at, target + at, count, i < content.parameters.size()});
       at += count;
     }
     before += values.size();
@@ -216,11 +199,7 @@ bool StateImage::fill(const CheckpointContent& content, int threads) {
   std::atomic<bool> finite{true};
   auto work = [&finite](const std::vector<Stretch>& stretches) {
     for (const Stretch& one : stretches) {
-      if (!one.parameter) {
-        std::memcpy(one.to, one.from, one.count * sizeof(float));
-      } else if (!copy_finite(one.from, one.to, one.count)) {
-        finite = false;
-      }
+      if (!stream_copy(one.from, one.to, one.count) && one.parameter) finite = false;
     }
   };
   std::vector<std::thread> helpers;

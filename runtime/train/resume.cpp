@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/load.h"
 #include "train/average.h"
 #include "train/tensor_views.h"
 
@@ -96,24 +97,6 @@ RunPosition position_of_card(const PositionCard& card) {
   return position;
 }
 
-// Imported: a run that has not begun, whose optimizer has no state yet.
-bool is_only_weights(const Checkpoint& checkpoint) {
-  return checkpoint.run().step == 0 && checkpoint.slots().empty();
-}
-
-void check_slots(const Checkpoint& checkpoint, const Net& net, const WholeState& state) {
-  std::vector<std::string> saved = checkpoint.slots();
-  for (const StateSlot& slot : state.slots) {
-    if (std::find(saved.begin(), saved.end(), slot.name) != saved.end()) continue;
-    if (is_only_weights(checkpoint)) continue;
-    throw CheckpointError(
-        "{}: has no optimizer state '{}', which optimizer.kind = \"{}\" needs (it has: {}): keep the "
-        "optimizer the run was started with, or begin anew with --fresh",
-        checkpoint.directory().string(), slot.name, net.optimizer().kind,
-        saved.empty() ? "none" : fmt::format("{}", fmt::join(saved, ", ")));
-  }
-}
-
 // Of the run that made the checkpoint.
 int64_t virtual_ranks_of(const CheckpointRun& run) {
   return static_cast<int64_t>(number_of(run, virtual_ranks_number, 0));
@@ -169,17 +152,38 @@ void add_net(const Net& net, const WholeState& state, CheckpointContent& content
   }
 }
 
-void load_net(const Checkpoint& checkpoint, Net& net, const WholeState& state) {
-  Arenas& arenas = net.arenas();
-  checkpoint.load_parameters(write_view(arenas.layout.parameters, arenas.parameters.as<float>()));
-  checkpoint.load_states(write_view(arenas.layout.states, arenas.state.as<float>()));
-  for (const StateSlot& slot : state.slots) {
-    if (is_only_weights(checkpoint)) {
-      if (slot.name == average_slot)
-        std::ranges::copy(arenas.parameters.span<const float>(), slot.values.begin());
-      continue;
+SlotTarget& target_named(const std::string& name, std::vector<SlotTarget>& slots) {
+  for (SlotTarget& slot : slots) {
+    if (slot.name == name) return slot;
+  }
+  return slots.emplace_back(SlotTarget{name, {}});
+}
+
+void append(std::vector<MutableTensor> tensors, std::vector<MutableTensor>& all) {
+  all.insert(all.end(), tensors.begin(), tensors.end());
+}
+
+LoadTargets load_targets(const Learner& learner, const std::vector<WholeState>& states) {
+  LoadTargets targets;
+  for (size_t i = 0; i < states.size(); ++i) {
+    Arenas& arenas = learner.nets()[i]->arenas();
+    append(write_view(arenas.layout.parameters, arenas.parameters.as<float>()), targets.parameters);
+    append(write_view(arenas.layout.states, arenas.state.as<float>()), targets.states);
+    for (const StateSlot& slot : states[i].slots) {
+      append(write_view(arenas.layout.parameters, slot.values.data()),
+             target_named(slot.name, targets.slots).tensors);
     }
-    checkpoint.load_slot(slot.name, write_view(arenas.layout.parameters, slot.values.data()));
+  }
+  return targets;
+}
+
+// Imported parameters are their own average.
+void begin_averages(const Learner& learner, const std::vector<WholeState>& states) {
+  for (size_t i = 0; i < states.size(); ++i) {
+    for (const StateSlot& slot : states[i].slots) {
+      if (slot.name != average_slot) continue;
+      std::ranges::copy(learner.nets()[i]->arenas().parameters.span<const float>(), slot.values.begin());
+    }
   }
 }
 
@@ -231,26 +235,30 @@ CheckpointContent checkpoint_content(Session& session, const std::vector<WholeSt
   return content;
 }
 
-RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint, Logger& log) {
+Resumed resume(Session& session, const std::filesystem::path& checkpoints, Logger& log) {
   Learner& learner = *session.learner;
   auto nets = learner.nets();
+  Resumed resumed;
   PositionCard card{};
   std::vector<WholeState> states;
-  if (checkpoint) {
-    for (const auto& net : nets) states.push_back(net->whole_state(true));
-    for (size_t i = 0; i < nets.size(); ++i) check_slots(*checkpoint, *nets[i], states[i]);
-    for (size_t i = 0; i < nets.size(); ++i) load_net(*checkpoint, *nets[i], states[i]);
-    card = card_of(checkpoint->run());
-    warn_of_changes(session, checkpoint->run(), log);
+  for (const auto& net : nets) states.push_back(net->whole_state(session.communicator.rank() == 0));
+  if (session.communicator.rank() == 0) {
+    auto warn = [&log](const std::string& message) { log.warning("{}", message); };
+    if (auto loaded = load_newest_checkpoint(checkpoints, load_targets(learner, states), warn)) {
+      if (!loaded->has_slots) begin_averages(learner, states);
+      card = card_of(loaded->run);
+      warn_of_changes(session, loaded->run, log);
+      resumed.from = loaded->directory;
+    }
   }
   session.communicator.broadcast(&card, sizeof card, 0);
   if (card.present != 0) {
-    for (size_t i = states.size(); i < nets.size(); ++i) states.push_back(nets[i]->whole_state(false));
     for (size_t i = 0; i < nets.size(); ++i) broadcast_net(session.communicator, *nets[i], states[i]);
     learner.parameters_changed();
     if (learner.loss_scale() && card.loss_scale.scale > 0) learner.loss_scale()->set_state(card.loss_scale);
   }
-  return position_of_card(card);
+  resumed.position = position_of_card(card);
+  return resumed;
 }
 
 }  // namespace trireme

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "checkpoint/content.h"
-#include "checkpoint/reader.h"
 #include "telemetry/log.h"
 #include "train/session.h"
 
@@ -20,11 +19,16 @@ std::vector<WholeState> collect_states(Session& session, bool holds);
 CheckpointContent checkpoint_content(Session& session, const std::vector<WholeState>& states,
                                      const RunPosition& position);
 
-// Loads `checkpoint` (given on rank 0 alone, others pass null; nullopt there: nothing to resume) into
-// parameters, states and the strategy's slots of all ranks, and returns the position; position 0 when there
-// is nothing. A checkpoint of step 0 may have parameters alone (imported ones). Warns where the data set, the
-// batch or the number of ranks is another than before. Collective. Throws CheckpointError when the model or
-// the optimizer's slots do not fit, naming the tensor.
-RunPosition resume(Session& session, const std::optional<Checkpoint>& checkpoint, Logger& log);
+struct Resumed {
+  RunPosition position;                            // 0 when there was nothing
+  std::optional<std::filesystem::path> from = {};  // rank 0: the checkpoint's folder
+};
+
+// Loads the newest good checkpoint below `checkpoints` into parameters, states and the strategy's slots of
+// all ranks: rank 0 reads. When there is none, nothing changes. A checkpoint of step 0 may have parameters
+// alone (imported ones). Warns of damaged ones that it passes over, and where the data set, the batch or the
+// number of ranks is another than before. Collective. Throws CheckpointError when the model or the
+// optimizer's slots do not fit, naming the tensor, or when all there are bad.
+Resumed resume(Session& session, const std::filesystem::path& checkpoints, Logger& log);
 
 }  // namespace trireme

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "checkpoint/reader.h"
 #include "data/loader.h"
 #include "telemetry/process.h"
 #include "telemetry/progress.h"
@@ -185,13 +184,8 @@ class StepLoop {
   // none; the learning rate stays halved.
   void roll_back() {
     double factor = position_.learning_rate_factor * 0.5;
-    std::optional<Checkpoint> checkpoint;
-    if (session_.communicator.rank() == 0) {
-      checkpoint = open_newest_checkpoint(
-          checkpoints_, [this](const std::string& message) { log_.warning("{}", message); });
-    }
     session_.learner->restart();
-    position_ = resume(session_, checkpoint, log_);
+    position_ = resume(session_, checkpoints_, log_).position;
     position_.learning_rate_factor = factor;
     if (metrics_) metrics_->rewind(position_.step);
     last_loss_ = std::nan("");

@@ -54,19 +54,14 @@ class Run {
     if (rank_zero() && options_.fresh) directory_.empty(claim_->workshop());
     Logger log(log_options(communicator_, options_, directory_));
     if (agree_to_stop(communicator_, options_)) return stopped_early(log);
-    std::optional<Checkpoint> checkpoint;
-    if (rank_zero()) {
-      checkpoint = open_newest_checkpoint(directory_.checkpoints(),
-                                          [&log](const std::string& message) { log.warning("{}", message); });
-    }
-    if (is_finished(checkpoint)) return already_finished(checkpoint, log);
-    communicator_.activity().set_resumable(
-        checkpoint.has_value());  // rank 0's word is enough for the watchdog
+    if (is_finished()) return already_finished(log);
+    // Rank 0's word is enough for the watchdog.
+    communicator_.activity().set_resumable(rank_zero() && newest_step() >= 0);
 
-    position_ = resume(*session_, checkpoint, log);
+    Resumed resumed = resume(*session_, directory_.checkpoints(), log);
+    position_ = resumed.position;
     std::unique_ptr<MetricsWriter> metrics;
-    if (rank_zero()) metrics = begin(checkpoint, log);
-    checkpoint.reset();
+    if (rank_zero()) metrics = begin(resumed, log);
     LoopEnd end =
         run_steps(*session_, position_, options_, directory_.checkpoints(), claim_.get(), metrics.get(), log);
     return finish(end, log);
@@ -122,27 +117,27 @@ class Run {
   }
 
   // Collective.
-  bool is_finished(const std::optional<Checkpoint>& checkpoint) {
+  bool is_finished() {
     int64_t finished =
-        checkpoint && checkpoint->run().step >= session_->length.total_steps && directory_.says_finished();
+        rank_zero() && newest_step() >= session_->length.total_steps && directory_.says_finished();
     communicator_.broadcast(&finished, sizeof finished, 0);
     return finished != 0;
   }
 
-  TrainResult already_finished(const std::optional<Checkpoint>& checkpoint, Logger& log) const {
+  TrainResult already_finished(Logger& log) const {
     if (claim_) claim_->mark_done();
     TrainResult result;
     result.was_finished = true;
     result.steps = session_->length.total_steps;
-    if (checkpoint) {
+    if (rank_zero()) {
       log.info("{} is finished already ({} steps); raise train.epochs to go on, or start anew with --fresh",
-               directory_.path().string(), checkpoint->run().step);
+               directory_.path().string(), newest_step());
     }
     return result;
   }
 
   // Rank 0: from here on the run directory tells of this start.
-  std::unique_ptr<MetricsWriter> begin(const std::optional<Checkpoint>& checkpoint, Logger& log) const {
+  std::unique_ptr<MetricsWriter> begin(const Resumed& resumed, Logger& log) const {
     directory_.begin();
     write_file_atomically(directory_.config(), dump_config(config_));
     const Session& s = *session_;
@@ -165,8 +160,8 @@ class Run {
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);
-    if (checkpoint) {
-      log.info("resuming from {} at step {} (epoch {}, {} steps into it)", checkpoint->directory().string(),
+    if (resumed.from) {
+      log.info("resuming from {} at step {} (epoch {}, {} steps into it)", resumed.from->string(),
                position_.step, s.epoch_of(position_.step) + 1, position_.step % s.length.steps_per_epoch);
       if (position_.learning_rate_factor != 1) {
         log.warning("an earlier rollback still holds: the learning rate is {} times the schedule's",
