@@ -151,7 +151,7 @@ FileMetadata metadata_of(zip_t* archive) {
 
 TensorFile read_npz(const fs::path& path) {
   uint64_t archive_bytes = size_of_file(path);
-  Archive archive = open_archive(path, ZIP_RDONLY);
+  Archive archive = open_archive(path, ZIP_RDONLY | ZIP_CHECKCONS);
   TensorFile file;
   std::set<std::string> seen;
   zip_int64_t members = zip_get_num_entries(archive.get(), 0);

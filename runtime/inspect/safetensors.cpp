@@ -155,6 +155,10 @@ TensorFile read_safetensors(const fs::path& path) {
   if (text.empty() || text.front() != '{') {
     throw DataError("{}: is no safetensors file: its header does not begin with {{", path.string());
   }
+  // nlohmann-json takes a zero byte for the end and would look no further.
+  if (text.find('\0') != std::string::npos) {
+    throw DataError("{}: its header is no JSON: it has a zero byte in it", path.string());
+  }
   nlohmann::ordered_json header = parse_header(text, path);
 
   TensorFile file;

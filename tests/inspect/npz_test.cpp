@@ -154,12 +154,15 @@ TEST_F(Npz, ASizeThatCannotBeIsNotBelieved) {
       array("{'descr': '<f4', 'fortran_order': False, 'shape': (8,), }", std::string(32, '\0'));
   archive({{"w.npy", member}}, ZIP_CM_DEFLATE);
   std::string whole = bytes_of(path_);
-  // The central directory's field of the unpacked size: 24 bytes after "PK\1\2".
+  // The unpacked size stands twice: 22 bytes after "PK\3\4", and in the directory 24 bytes after "PK\1\2".
   size_t central = whole.find("PK\1\2");
   ASSERT_NE(central, std::string::npos);
   whole.replace(central + 24, 4, raw<uint32_t>(0xfffffff0u));
   put_bytes(path_, whole);
-  expect_error(ExitCode::bad_data, {"w.npy"}, [&] { read_npz(path_); });
+  expect_error(ExitCode::bad_data, {"x.npz"}, [&] { read_npz(path_); });
+  whole.replace(22, 4, raw<uint32_t>(0xfffffff0u));
+  put_bytes(path_, whole);
+  expect_error(ExitCode::bad_data, {"w.npy", "cannot"}, [&] { read_npz(path_); });
 }
 
 TEST_F(Npz, NothingHalfWrittenStays) {

@@ -82,6 +82,7 @@ TEST_F(Safetensors, HeadersThatAreNoneAreRefused) {
   expect_refused(" {}", 0, {"does not begin"});
   expect_refused("[]", 0, {"does not begin"});
   expect_refused("{", 0, {"no JSON"});
+  expect_refused(std::string("{}  \0\xff", 6), 0, {"zero byte"});
   expect_refused("{\"\xff\":1}", 0, {"no JSON"});
   expect_refused(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
                  R"("a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
