@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -52,7 +54,7 @@ struct Found {
   std::vector<fs::path> asides;  // contenders' folders
 };
 
-Found look_around(const fs::path& checkpoints) {
+Found list_starts(const fs::path& checkpoints) {
   Found found;
   std::error_code error;
   for (auto entry = fs::directory_iterator(checkpoints, error); !error && entry != fs::directory_iterator();
@@ -67,6 +69,29 @@ Found look_around(const fs::path& checkpoints) {
   if (error)
     throw IoError("{}: cannot list the starts of the run: {}", checkpoints.string(), error.message());
   return found;
+}
+
+// A listing may miss both a folder that is made and one that is moved away while it runs: what two in a row
+// say was so.
+Found look_around(const fs::path& checkpoints) {
+  Found found = list_starts(checkpoints);
+  for (Found again; (again = list_starts(checkpoints)).newest != found.newest;) found = std::move(again);
+  return found;
+}
+
+// Whether nothing is there under this name; a file system that does not answer is no absence.
+bool is_gone(const fs::path& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ESTALE);
+}
+
+[[noreturn]] void throw_taken_over(const fs::path& workshop) {
+  fs::path checkpoints = workshop.parent_path();
+  std::optional<Holder> holder;
+  if (!is_gone(checkpoints))
+    holder = read_holder(checkpoints / start_folder_name(look_around(checkpoints).newest));
+  throw ClaimError("the run has been taken over by {}: this start must not write any more",
+                   holder ? describe(*holder) : "another start");
 }
 
 // Whether the process of this host that made the folder, by its name, is gone.
@@ -102,7 +127,7 @@ bool try_start(const fs::path& checkpoints, const Holder& holder) {
     write_file_atomically(aside / Holder::living_name, holder_json(holder));
     fs::path target = checkpoints / start_folder_name(holder.start);
     if (::rename(aside.c_str(), target.c_str()) == 0) return true;
-    if (errno != EEXIST && errno != ENOTEMPTY) {
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOENT) {
       throw IoError("{}: cannot claim the run: {}", target.string(), std::strerror(errno));
     }
   } catch (...) {
@@ -113,18 +138,39 @@ bool try_start(const fs::path& checkpoints, const Holder& holder) {
   return false;
 }
 
-// From here on no earlier start can commit: what it would rename lies elsewhere.
-void fence(const std::vector<fs::path>& starts, const fs::path& workshop) {
-  for (const fs::path& start : starts) {
-    if (start == workshop) continue;
-    fs::path taken = workshop / fmt::format("former-{}", start.filename().string());
-    if (::rename(start.c_str(), taken.c_str()) != 0 && errno != ENOENT) {
-      throw IoError("{}: cannot take over the run from an earlier start: {}", start.string(),
-                    std::strerror(errno));
-    }
-    std::error_code ignored;
-    fs::remove_all(taken, ignored);
+// Retries, since one that is being fenced may be making a file inside at this moment.
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  for (int time = 0; time < 5; ++time) {
+    fs::remove_all(path, error);
+    if (!error) return;
   }
+  throw IoError("{}: cannot be removed: {}; remove it by hand and start again", path.string(),
+                error.message());
+}
+
+// From here on no earlier start can commit: what it would rename lies elsewhere, and is gone. (A rename(2)
+// that is under way, or an NFS client that knows the folder by its handle, is stopped by the removal alone.)
+void fence(const fs::path& checkpoints, int64_t own, const fs::path& workshop) {
+  for (const fs::path& start : list_starts(checkpoints).starts) {
+    if (start_of_folder_name(start.filename().string()) >= own) continue;
+    fs::path taken = workshop / fmt::format("former-{}", start.filename().string());
+    if (::rename(start.c_str(), taken.c_str()) == 0) {
+      remove_tree(taken);
+      continue;
+    }
+    int error = errno;
+    if (is_gone(workshop)) throw_taken_over(workshop);
+    if (error != ENOENT) {
+      throw IoError("{}: cannot take over the run from an earlier start: {}", start.string(),
+                    std::strerror(error));
+    }
+  }
+}
+
+// Whether SLURM has started again a job whose former start did not come to the run's end.
+bool is_restart(const Holder& former, const Holder& holder) {
+  return !former.done && !holder.job_id.empty() && former.job_id == holder.job_id;
 }
 
 }  // namespace
@@ -156,7 +202,14 @@ struct RunClaim::State {
     ::rename((workshop / Holder::living_name).c_str(), (workshop / Holder::ended_name).c_str());
   }
 
-  void write_holder() const { write_file_atomically(workshop / Holder::living_name, holder_json(holder)); }
+  void write_holder() const {
+    try {
+      write_file_atomically(workshop / Holder::living_name, holder_json(holder));
+    } catch (const IoError&) {
+      if (is_gone(workshop)) throw_taken_over(workshop);
+      throw;
+    }
+  }
 };
 
 RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
@@ -179,41 +232,52 @@ RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
     Holder& holder = state_->holder;
     holder = own_holder();
     holder.start = found.newest + 1;
-    if (former) {  // for whoever comes after a kill within the next lines
+    // For whoever comes after a kill within the next lines, which is a start without progress, too.
+    if (former && is_restart(*former, holder)) {
       holder.newest_step = former->newest_step;
-      holder.starts_without_progress = former->starts_without_progress;
+      holder.starts_without_progress = former->starts_without_progress + 1;
+    } else {
+      holder.newest_step = std::numeric_limits<int64_t>::max();
     }
-    if (try_start(checkpoints, holder)) break;
+    if (try_start(checkpoints, holder)) {
+      sync_directory(checkpoints);
+      // A number that was taken when we looked may be free again, its holder swept away by a later start.
+      if (look_around(checkpoints).newest == holder.start) break;
+      std::error_code swept;
+      fs::remove_all(checkpoints / start_folder_name(holder.start), swept);
+    }
     if (attempt == most_attempts) {
       throw IoError("{}: cannot claim the run: others were faster {} times", checkpoints.string(), attempt);
     }
   }
   state_->workshop = checkpoints / start_folder_name(state_->holder.start);
   try {
-    sync_directory(checkpoints);
-    fence(look_around(checkpoints).starts, state_->workshop);
+    // From the first moment: finding out what can be gone on from may take longer than a contender waits.
+    state_->heart = std::thread(&State::beat, state_.get(), options.heartbeat_seconds);
+    fence(checkpoints, state_->holder.start, state_->workshop);
     sync_directory(checkpoints);
     count_progress(former, options);
   } catch (...) {
     state_->end();
     throw;
   }
-  state_->heart = std::thread(&State::beat, state_.get(), options.heartbeat_seconds);
 }
 
 void RunClaim::count_progress(const std::optional<Holder>& former, const ClaimOptions& options) {
   Holder& holder = state_->holder;
   holder.newest_step = options.newest_step ? options.newest_step() : -1;
-  bool restarted = former && !former->done && !holder.job_id.empty() && former->job_id == holder.job_id;
+  bool restarted = former && is_restart(*former, holder);
   bool progress = former && holder.newest_step > former->newest_step;
-  holder.starts_without_progress = restarted && !progress ? former->starts_without_progress + 1 : 0;
+  int64_t count = restarted && !progress ? former->starts_without_progress + 1 : 0;
+  // A start that is refused is not counted, so that raising the limit by one lets one more begin.
+  holder.starts_without_progress = std::min(count, options.restarts);
   state_->write_holder();
-  if (holder.starts_without_progress <= options.restarts) return;
+  if (count <= options.restarts) return;
   throw NoProgressError(
       "SLURM job {} has been started again {} times without a newer checkpoint than that of step {}: see the "
-      "log for "
-      "why it ends each time, then submit it anew (checkpoint.restarts = {} allows for more)",
-      holder.job_id, holder.starts_without_progress, holder.newest_step, options.restarts);
+      "log "
+      "for why it ends each time, then submit it anew (checkpoint.restarts = {} allows for more)",
+      holder.job_id, count, holder.newest_step, options.restarts);
 }
 
 RunClaim::~RunClaim() { state_->end(); }
@@ -230,14 +294,7 @@ const fs::path& RunClaim::workshop() const { return state_->workshop; }
 void commit_from_workshop(const fs::path& workshop, const fs::path& file, const fs::path& target) {
   if (::rename(file.c_str(), target.c_str()) != 0) {
     int error = errno;
-    if (error == ENOENT && !fs::exists(workshop)) {
-      std::error_code ignored;
-      Found found =
-          fs::exists(workshop.parent_path(), ignored) ? look_around(workshop.parent_path()) : Found{};
-      std::optional<Holder> holder = read_holder(workshop.parent_path() / start_folder_name(found.newest));
-      throw ClaimError("the run has been taken over by {}: this start must not write any more",
-                       holder ? describe(*holder) : "another start");
-    }
+    if (is_gone(workshop)) throw_taken_over(workshop);
     throw IoError("{}: rename into place failed: {}", target.string(), std::strerror(error));
   }
   sync_directory(target.parent_path());

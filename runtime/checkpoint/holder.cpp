@@ -1,14 +1,18 @@
 #include "checkpoint/holder.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -71,6 +75,13 @@ bool process_lives(const Holder& holder) {
   return state && state->letter != 'Z' && state->letter != 'X' && state->start == holder.process_start;
 }
 
+// States of squeue(1) in which nothing of a job runs: waiting (a pending job was requeued, or never ran), or
+// over (listed under SQUEUE_STATES=all). Not COMPLETING: what was sent TERM may still be saving.
+constexpr std::array<std::string_view, 15> not_running{
+    "PENDING",   "REQUEUED",      "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT",
+    "BOOT_FAIL", "CANCELLED",     "COMPLETED",    "DEADLINE",    "FAILED",
+    "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",    "REVOKED",     "TIMEOUT"};
+
 // Whether SLURM has the job on nodes now; nothing when it cannot be asked.
 std::optional<bool> job_runs(const std::string& job_id) {
   auto queue = program_output({"squeue", "--noheader", "--format=%A %T"}, queue_limit_seconds);
@@ -78,25 +89,33 @@ std::optional<bool> job_runs(const std::string& job_id) {
   std::istringstream lines(*queue);
   std::string id, state;
   while (lines >> id >> state) {
-    // A pending job was requeued, or never ran: either way nothing of it runs now.
-    if (id == job_id) return state != "PENDING" && state != "REQUEUE_HOLD" && state != "REQUEUED";
+    if (id != job_id) continue;
+    return std::find(not_running.begin(), not_running.end(), state) == not_running.end();
   }
   return false;
 }
 
+// By opening: on NFS that asks the server, while stat may answer from a cache up to a minute old.
 std::optional<timespec> modified(const fs::path& workshop) {
+  int file = ::open((workshop / Holder::living_name).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::nullopt;
   struct stat status {};
-  if (::stat((workshop / Holder::living_name).c_str(), &status) != 0) return std::nullopt;
+  bool good = ::fstat(file, &status) == 0;
+  ::close(file);
+  if (!good) return std::nullopt;
   return status.st_mtim;
 }
 
 bool heart_beats(const fs::path& workshop, double silence_seconds) {
   using Clock = std::chrono::steady_clock;
+  constexpr double period = 0.05;
   auto first = modified(workshop);
-  Clock::time_point begin = Clock::now();
-  while (std::chrono::duration<double>(Clock::now() - begin).count() < silence_seconds) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  // Time in which one could not look (this process stopped, the file system hanging) is no silence.
+  for (double silent = 0; silent < silence_seconds;) {
+    Clock::time_point before = Clock::now();
+    std::this_thread::sleep_for(std::chrono::duration<double>(period));
     auto now = modified(workshop);
+    silent += std::min(std::chrono::duration<double>(Clock::now() - before).count(), 2 * period);
     if (!now) {
       if (fs::exists(workshop / Holder::ended_name)) return false;
       continue;
