@@ -1,0 +1,55 @@
+// A whole run of a tiny net on one rank, for the shim to break: claim, training, checkpoints beside it, keeping
+// two of them; a run that is there goes on. Says each step when it is done, and the parameters' hash at the end.
+//
+//   faults_victim DATA.h5 RUN-DIRECTORY
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "base/error.h"
+#include "comm/thread_ranks.h"
+#include "config/config.h"
+#include "faults/victim_run.h"
+#include "train/train.h"
+
+namespace {
+
+using namespace trireme;
+
+// Past stdio: what was said is there when the process is killed.
+void say(const std::string& line) {
+  [[maybe_unused]] ssize_t told = ::write(STDOUT_FILENO, line.data(), line.size());
+}
+
+int train_it(const std::string& data, const std::string& run_directory) {
+  Config config = test::victim_config(data);
+  int code = 0;
+  run_ranks(1, [&](Communicator& communicator) {
+    TrainOptions options;
+    options.run_directory = run_directory;
+    options.quiet = true;
+    options.hooks.after_step = [](const TrainRecord& record) { say(fmt::format("step {}\n", record.step)); };
+    options.hooks.after_checkpoint = [](int64_t step) { say(fmt::format("checkpoint {}\n", step)); };
+    TrainResult result = train(config, communicator, options);
+    say(fmt::format("sha256 {}\n", result.parameters_sha256));
+    code = static_cast<int>(result.state == Outcome::finished ? ExitCode::done : ExitCode::stopped);
+  });
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return static_cast<int>(ExitCode::usage);
+  try {
+    return train_it(argv[1], argv[2]);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "internal error: %s\n", error.what());
+    return static_cast<int>(ExitCode::internal);
+  }
+}
