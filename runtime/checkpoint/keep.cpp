@@ -112,6 +112,23 @@ void remove_leftovers(const fs::path& checkpoints, int64_t start) {
   }
 }
 
+void tidy_up(const fs::path& checkpoints, const fs::path& workshop, int64_t start, int64_t step,
+             const KeepRule& rule) {
+  try {
+    std::vector<CheckpointEntry> stay;
+    for (const CheckpointEntry& entry : list_checkpoints(checkpoints)) {
+      if (entry.step > step) {
+        delete_checkpoint(entry.directory, workshop);
+      } else {
+        stay.push_back(entry);
+      }
+    }
+    for (const CheckpointEntry& entry : not_kept(stay, rule)) delete_checkpoint(entry.directory, workshop);
+  } catch (const Error&) {
+  }
+  remove_leftovers(checkpoints, start);
+}
+
 std::string state_file_name(int64_t start, int shard, bool again) {
   return fmt::format("{}{:04}-{}{}.h5", state_prefix, start, shard, again ? "-again" : "");
 }

@@ -34,6 +34,12 @@ void delete_checkpoint(const std::filesystem::path& checkpoint, const std::files
 // next time. Folders with a manifest that cannot be read are left alone.
 void remove_leftovers(const std::filesystem::path& checkpoints, int64_t start);
 
+// What follows a save of `step`, the run's newest: checkpoints of later steps go, since the run has left them
+// behind (they were damaged, or it went back), and those that `rule` lets go, and leftovers. Never fails:
+// what stays is tried again next time.
+void tidy_up(const std::filesystem::path& checkpoints, const std::filesystem::path& workshop, int64_t start,
+             int64_t step, const KeepRule& rule);
+
 // "state-0004-1.h5": shard 1 of start 4; `again` is one that replaces such a file of the same step and start.
 std::string state_file_name(int64_t start, int shard, bool again);
 // The start in such a name; 0 for any other name.

@@ -228,7 +228,8 @@ void Saver::save_part(SaveReport& report, Clock::time_point begin) {
     fs::remove(directory, ignored);
     throw;
   }
-  tidy_up(report.step);
+  // The checkpoint exists: what goes wrong from here on is no failure of the save.
+  tidy_up(target_.checkpoints, target_.workshop, target_.start, report.step, keep_);
 }
 
 void Saver::commit(int64_t step, const ManifestFile& own) {
@@ -259,26 +260,6 @@ void Saver::wait_for_record(const fs::path& record) {
     changed_.wait_for(lock, pause, [this] { return !given_up_.empty(); });
     if (!given_up_.empty()) throw IoError("not all parts of it were written: {}", given_up_);
   }
-}
-
-// The checkpoint exists: what goes wrong from here on is no failure of the save, and is tried again at the
-// next.
-void Saver::tidy_up(int64_t step) const {
-  try {
-    std::vector<CheckpointEntry> stay;
-    for (const CheckpointEntry& entry : list_checkpoints(target_.checkpoints)) {
-      if (entry.step > step) {
-        delete_checkpoint(entry.directory, target_.workshop);
-      } else {
-        stay.push_back(entry);
-      }
-    }
-    for (const CheckpointEntry& entry : not_kept(stay, keep_)) {
-      delete_checkpoint(entry.directory, target_.workshop);
-    }
-  } catch (const Error&) {
-  }
-  remove_leftovers(target_.checkpoints, target_.start);
 }
 
 std::string Saver::wait_for_part() {

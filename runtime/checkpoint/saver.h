@@ -86,7 +86,6 @@ class Saver {
   void save_part(SaveReport& report, std::chrono::steady_clock::time_point begin);
   void commit(int64_t step, const ManifestFile& own);
   void wait_for_record(const std::filesystem::path& record);
-  void tidy_up(int64_t step) const;
   void set_part(const std::string& error);
   void add_report(SaveReport report);
 

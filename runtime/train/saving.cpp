@@ -39,11 +39,11 @@ ClaimCard spread_claim(const RunClaim* claim, Communicator& communicator) {
   return card;
 }
 
+}  // namespace
+
 KeepRule keep_rule(const CheckpointConfig& config) {
   return {config.keep, config.keep_every, config.keep_best, config.metric};
 }
-
-}  // namespace
 
 Saving::Saving(Session& session, const fs::path& checkpoints, const RunClaim* claim, MetricsWriter* metrics,
                const TrainHooks& hooks, Logger& log)

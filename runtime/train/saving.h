@@ -23,6 +23,9 @@ struct SavingFigures {
   double stall_seconds = 0;
 };
 
+// Which checkpoints the config wants kept.
+KeepRule keep_rule(const CheckpointConfig& config);
+
 // The lowest rank of each host writes that host's part of the state, where all hosts see the run directory
 // (tried at the start); else rank 0 writes all of it. What a save does is Saver's.
 //

@@ -4,11 +4,13 @@
 
 #include "base/atomic_file.h"
 #include "checkpoint/claim.h"
+#include "checkpoint/keep.h"
 #include "checkpoint/reader.h"
 #include "comm/world.h"
 #include "telemetry/log.h"
 #include "train/resume.h"
 #include "train/run_directory.h"
+#include "train/saving.h"
 #include "train/session.h"
 #include "train/step_loop.h"
 
@@ -126,6 +128,7 @@ class Run {
 
   TrainResult already_finished(Logger& log) const {
     if (claim_) claim_->mark_done();
+    if (checkpoint) clear_up(checkpoint->run().step);
     TrainResult result;
     result.was_finished = true;
     result.steps = session_->length.total_steps;
@@ -191,12 +194,21 @@ class Run {
       summary.checkpoints_failed = end.saving.failed;
       summary.checkpoint_stall_seconds = end.saving.stall_seconds;
       write_summary(directory_.summary(), summary);
+      clear_up(position_.step);
       if (!end.stopped) claim_->mark_done();
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
                end.stopped ? "stopped by request, state saved," : "finished", position_.step,
                position_.train_seconds, end.samples_per_second, result.parameters_sha256.substr(0, 16));
     }
     return result;
+  }
+
+  // Rank 0: what a start that was killed after its last save has not come to delete. A start that saves does
+  // this at each save; this one may have had nothing left to save.
+  void clear_up(int64_t step) const {
+    if (step == 0) return;  // nothing was trained, nothing saved
+    tidy_up(directory_.checkpoints(), claim_->workshop(), claim_->start(), step,
+            keep_rule(config_.checkpoint));
   }
 
   const Config& config_;

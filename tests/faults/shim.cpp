@@ -1,11 +1,12 @@
-// Preloaded into a process (LD_PRELOAD): counts its calls that change files below one folder, and makes one of
-// them, or all from one on, end as a disk or a power cut would have it.
+// Preloaded into a process (LD_PRELOAD): counts its calls that change files below one folder, and makes one
+// of them, or all from one on, end as a disk or a power cut would have it.
 //
 //   FAULTS_ROOT   the folder, absolute; calls on other paths go through untouched
 //   FAULTS_LOG    a file outside of it; a line for each call, before it is made: "NUMBER CALL PATH", and
 //                 "done NUMBER RESULT" after it
 //   FAULTS_AT     the number of the call that is meant, from 1; none: nothing is done but counting
-//   FAULTS_DO     kill-before | kill-after | fail | fail-on (that call and all that follow) | short (it writes
+//   FAULTS_DO     kill-before | kill-after | fail | fail-on (that call and all that follow) | short (it
+//   writes
 //                 half of its bytes) | short-on (half of them, and all calls that follow fail)
 //   FAULTS_ERROR  errno of the failures, a number
 //
@@ -186,11 +187,10 @@ Path path_of(int fd) {
 }
 
 // libc's own; looked up once. (dlsym takes no memory where it finds the name.)
-template <class Function>
-Function* real(std::atomic<Function*>& known, const char* name) {
-  Function* found = known.load(std::memory_order_relaxed);
+void* real(std::atomic<void*>& known, const char* name) {
+  void* found = known.load(std::memory_order_relaxed);
   if (found == nullptr) {
-    found = reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+    found = ::dlsym(RTLD_NEXT, name);
     known.store(found, std::memory_order_relaxed);
   }
   return found;
@@ -201,8 +201,11 @@ bool changes(int flags) { return (flags & (O_CREAT | O_TRUNC)) != 0 || (flags & 
 }  // namespace
 
 // REAL(pwrite) is libc's pwrite.
-#define REAL(name) \
-  ([] { static std::atomic<decltype(name)*> known{nullptr}; return real(known, #name); }())
+#define REAL(name)                            \
+  (reinterpret_cast<decltype(name)*>([] {     \
+    static std::atomic<void*> known{nullptr}; \
+    return real(known, #name);                \
+  }()))
 
 // A function of one path, whose failure is -1.
 #define WRAP_PATH(name, folder, file, parameters, arguments) \
@@ -253,14 +256,14 @@ bool changes(int flags) { return (flags & (O_CREAT | O_TRUNC)) != 0 || (flags & 
     return call.done(REAL(name)(folder, file, flags, mode));           \
   }
 
-#define WRAP_FOPEN(name)                                                               \
-  extern "C" FILE* name(const char* file, const char* mode) {                          \
-    if (std::strpbrk(mode, "wa+") == nullptr) return REAL(name)(file, mode);           \
-    Call call(#name, path_of(AT_FDCWD, file));                                         \
-    if (call.fails()) return nullptr;                                                  \
-    FILE* stream = REAL(name)(file, mode);                                             \
-    call.done(stream == nullptr ? -1 : 0);                                             \
-    return stream;                                                                     \
+#define WRAP_FOPEN(name)                                                     \
+  extern "C" FILE* name(const char* file, const char* mode) {                \
+    if (std::strpbrk(mode, "wa+") == nullptr) return REAL(name)(file, mode); \
+    Call call(#name, path_of(AT_FDCWD, file));                               \
+    if (call.fails()) return nullptr;                                        \
+    FILE* stream = REAL(name)(file, mode);                                   \
+    call.done(stream == nullptr ? -1 : 0);                                   \
+    return stream;                                                           \
   }
 
 WRAP_OPEN(open)

@@ -1,5 +1,6 @@
-// A whole run of a tiny net on one rank, for the shim to break: claim, training, checkpoints beside it, keeping
-// two of them; a run that is there goes on. Says each step when it is done, and the parameters' hash at the end.
+// A whole run of a tiny net on one rank, for the shim to break: claim, training, checkpoints beside it,
+// keeping two of them; a run that is there goes on. Says each step when it is done, and the parameters' hash
+// at the end.
 //
 //   faults_victim DATA.h5 RUN-DIRECTORY
 #include <fmt/format.h>

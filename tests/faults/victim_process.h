@@ -1,0 +1,77 @@
+// Starting the victim with a fault, and judging what it has left.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/temporary_folder.h"
+
+namespace trireme::test {
+
+// What the shim is to do; see shim.cpp.
+struct Fault {
+  int64_t at = 0;    // number of the call, from 1; 0: calls are counted alone
+  std::string deed;  // kill-before, kill-after, fail, fail-on, short, short-on
+  int error = 0;     // errno
+};
+
+// A call of the victim below its run directory.
+struct Call {
+  std::string name;  // of libc's function
+  std::string path;  // of two, the second
+  bool ended = false;
+  int64_t result = 0;  // as returned; of a failure made by the shim the negative errno
+};
+
+struct VictimEnd {
+  int code = -1;  // exit code; 128 + number for a signal
+  std::string output;
+  std::string errors;
+  std::vector<Call> calls;  // in order of their beginning
+  // The newest step of which the victim said that it was done; 0: none.
+  int64_t last_step() const;
+  // The newest step whose manifest had been renamed into place, as far as the victim saw that; 0: none.
+  int64_t last_commit() const;
+};
+
+// The toy data, and a folder for runs.
+class Victims {
+ public:
+  Victims();
+  std::filesystem::path run_directory(const std::string& name) const { return folder_ / name; }
+  // Runs the victim to its end. With the shim where `fault` is given. A victim that has not ended after 60 s
+  // is killed: its code is 124.
+  VictimEnd run(const std::string& name, const Fault* fault) const;
+  VictimEnd run(const std::string& name) const { return run(name, nullptr); }
+  void copy(const std::string& from, const std::string& to) const;
+  void remove(const std::string& name) const;
+
+ private:
+  TemporaryFolder folder_;
+};
+
+// What is wrong with it, or "". A run that has ended well: summary.json says finished with this hash, the
+// newest two checkpoints are whole, and nothing else lies in checkpoints/ but one start's folder.
+std::string wrong_with_finished_run(const std::filesystem::path& run_directory, const std::string& sha256);
+
+// "parameters_sha256" of its summary.json, "" when there is none.
+std::string sha256_of(const std::filesystem::path& run_directory);
+
+// The step of the newest checkpoint, 0 where there is none. `wrong` gets what is wrong: every folder with a
+// manifest must be a whole checkpoint.
+int64_t newest_whole_step(const std::filesystem::path& run_directory, std::string& wrong);
+
+// Calls deal(i) for i below `count`, from two threads.
+void deal_out(size_t count, const std::function<void(size_t)>& deal);
+
+// Whether the long form of the tests is asked for (ctest label soak).
+bool all_of_them();
+
+// "rename 18, write 120": how often each name occurs.
+std::string tally_text(const std::map<std::string, int>& tally);
+
+}  // namespace trireme::test
