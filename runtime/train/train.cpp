@@ -128,7 +128,6 @@ class Run {
 
   TrainResult already_finished(Logger& log) const {
     if (claim_) claim_->mark_done();
-    if (checkpoint) clear_up(checkpoint->run().step);
     TrainResult result;
     result.was_finished = true;
     result.steps = session_->length.total_steps;
@@ -193,8 +192,8 @@ class Run {
       summary.checkpoints_written = end.saving.written;
       summary.checkpoints_failed = end.saving.failed;
       summary.checkpoint_stall_seconds = end.saving.stall_seconds;
-      write_summary(directory_.summary(), summary);
       clear_up(position_.step);
+      write_summary(directory_.summary(), summary);
       if (!end.stopped) claim_->mark_done();
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
                end.stopped ? "stopped by request, state saved," : "finished", position_.step,
