@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "base/human.h"
@@ -57,11 +58,11 @@ ListedCheckpoint examined(const fs::path& directory) {
     row.ranks = run.world_size;
     row.validation = run.validation;
     if (checkpoint.start() > 0) row.start = checkpoint.start();
-  } catch (const IoError&) {
-    throw;
   } catch (const Error& error) {
-    row.state = CheckpointState::damaged;
-    row.fault = error.what();
+    // A run that goes on deletes checkpoints, the manifest first: one that vanishes meanwhile is not damaged.
+    bool vanished = !fs::exists(directory / Manifest::file_name);
+    row.state = vanished ? CheckpointState::unfinished : CheckpointState::damaged;
+    if (!vanished) row.fault = error.what();
   }
   return row;
 }
@@ -104,7 +105,10 @@ std::vector<ListedCheckpoint> list_with_states(const Where& where) {
   }
   if (error) throw IoError("{}: cannot be listed: {}", where.checkpoints.string(), error.message());
   std::sort(folders.rbegin(), folders.rend());  // steps have leading zeros
-  for (const fs::path& folder : folders) rows.push_back(examined(folder));
+  for (const fs::path& folder : folders) {
+    ListedCheckpoint row = examined(folder);
+    if (fs::exists(folder)) rows.push_back(std::move(row));
+  }
   return rows;
 }
 
@@ -121,7 +125,7 @@ Report list_report(const Where& where) {
     std::string state = name_of(row.state);
     if (row.state == CheckpointState::damaged) state += ": " + row.fault;
     if (row.state == CheckpointState::unfinished) {
-      state += ": it has no manifest; it is being written, or a killed writer has left it";
+      state += ": it has no manifest; it is being written or deleted, or a killed writer has left it";
     }
     double age = static_cast<double>(std::max<int64_t>(now - row.written, 0));
     table.add({fmt::format("{}", row.step), cell(row.epoch), human_bytes(static_cast<double>(row.bytes)),

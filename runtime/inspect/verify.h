@@ -24,7 +24,7 @@ struct VerifiedCheckpoint {
   bool good() const;
 };
 
-// IoError where something cannot be read at all.
+// What cannot be read at all is as bad as what is damaged.
 VerifiedCheckpoint verify_checkpoint(const std::filesystem::path& directory);
 
 // The one that was named, or all that have a manifest. MissingInputError when there is none.

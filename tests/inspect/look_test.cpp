@@ -79,6 +79,9 @@ TEST_F(Look, VerifyNamesEveryBadFile) {
   EXPECT_THAT(verify_checkpoint(second).files[1].fault, HasSubstr("bytes"));
   fs::remove(state);
   EXPECT_EQ(verify_checkpoint(second).files[1].fault, "is missing");
+  fs::create_directories(state);
+  EXPECT_FALSE(verify_checkpoint(second).good());
+  EXPECT_EQ(list_with_states(where("run"))[0].state, CheckpointState::damaged);
   put_bytes(second / Manifest::file_name, "");
   EXPECT_THAT(verify_checkpoint(second).files[0].fault, HasSubstr("manifest.json"));
   fs::remove(second / Manifest::file_name);
