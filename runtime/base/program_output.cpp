@@ -39,12 +39,12 @@ std::vector<std::string> environment_with(const std::vector<std::string>& more) 
 
 // Its process id, or -1. Its signals are as a shell's child would have them, whatever this thread blocks.
 pid_t start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-            int output) {
+            int output, int errors) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -63,52 +63,77 @@ pid_t start(const std::vector<std::string>& arguments, const std::vector<std::st
   return failed != 0 ? -1 : child;
 }
 
-// All that comes until the end of the pipe; false where that has not come by the deadline.
-bool read_until(int pipe, Clock::time_point deadline, std::string& text) {
+// All that comes until the end of both pipes; false where that has not come by the deadline.
+bool read_until(const std::array<int, 2>& pipes, Clock::time_point deadline,
+                const std::array<std::string*, 2>& texts) {
   std::array<char, 4096> buffer;
-  while (true) {
+  std::array<pollfd, 2> open{{{pipes[0], POLLIN, 0}, {pipes[1], POLLIN, 0}}};
+  while (open[0].fd >= 0 || open[1].fd >= 0) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd descriptor{pipe, POLLIN, 0};
-    int ready = ::poll(&descriptor, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    int ready = ::poll(open.data(), open.size(), static_cast<int>(std::max<int64_t>(left, 0)));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return false;
-    ssize_t bytes = ::read(pipe, buffer.data(), buffer.size());
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return bytes == 0;
-    text.append(buffer.data(), static_cast<size_t>(bytes));
+    for (size_t i = 0; i < open.size(); ++i) {
+      if (open[i].fd < 0 || open[i].revents == 0) continue;
+      ssize_t bytes = ::read(open[i].fd, buffer.data(), buffer.size());
+      if (bytes < 0 && errno == EINTR) continue;
+      if (bytes < 0) return false;
+      if (bytes == 0) open[i].fd = -1;  // poll passes over it
+      texts[i]->append(buffer.data(), static_cast<size_t>(bytes));
+    }
   }
+  return true;
 }
 
-// Whether the child ends with code 0 by the deadline; it is gone in any case.
-bool ends_well(pid_t child, bool in_time, Clock::time_point deadline) {
+// The exit code of a child that ends by the deadline; it is gone in any case.
+std::optional<int> exit_code(pid_t child, bool in_time, Clock::time_point deadline) {
   int status = 0;
   pid_t ended = 0;
   while (in_time && (ended = ::waitpid(child, &status, WNOHANG)) == 0 && Clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  if (ended == child) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (ended == child) return WIFEXITED(status) ? std::optional(WEXITSTATUS(status)) : std::nullopt;
   ::kill(child, SIGKILL);
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<std::string> program_output(const std::vector<std::string>& arguments, double limit_seconds,
-                                          const std::vector<std::string>& environment) {
+std::optional<ProgramAnswer> ask_program(const std::vector<std::string>& arguments, double limit_seconds,
+                                         const std::vector<std::string>& environment) {
   Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                                   std::chrono::duration<double>(limit_seconds));
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return std::nullopt;
-  pid_t child = start(arguments, environment, pipe[1]);
-  ::close(pipe[1]);
-  std::string text;
-  bool good = false;
-  if (child > 0) good = ends_well(child, read_until(pipe[0], deadline, text), deadline);
-  ::close(pipe[0]);
-  if (!good) return std::nullopt;
-  return text;
+  std::array<int, 2> output{};
+  std::array<int, 2> errors{};
+  if (::pipe2(output.data(), O_CLOEXEC) != 0) return std::nullopt;
+  if (::pipe2(errors.data(), O_CLOEXEC) != 0) {
+    ::close(output[0]);
+    ::close(output[1]);
+    return std::nullopt;
+  }
+  pid_t child = start(arguments, environment, output[1], errors[1]);
+  ::close(output[1]);
+  ::close(errors[1]);
+  ProgramAnswer answer;
+  std::optional<int> code;
+  if (child > 0) {
+    bool in_time = read_until({output[0], errors[0]}, deadline, {&answer.output, &answer.errors});
+    code = exit_code(child, in_time, deadline);
+  }
+  ::close(output[0]);
+  ::close(errors[0]);
+  if (!code) return std::nullopt;
+  answer.code = *code;
+  return answer;
+}
+
+std::optional<std::string> program_output(const std::vector<std::string>& arguments, double limit_seconds,
+                                          const std::vector<std::string>& environment) {
+  auto answer = ask_program(arguments, limit_seconds, environment);
+  if (!answer || answer->code != 0) return std::nullopt;
+  return std::move(answer->output);
 }
 
 }  // namespace trireme

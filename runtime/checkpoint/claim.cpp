@@ -104,13 +104,17 @@ bool maker_is_gone(const fs::path& aside, const Holder& own) {
   return error == std::errc() && pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
 }
 
-// Of contenders that were killed: those of this system by their process, others by their age.
-void remove_dead_asides(const std::vector<fs::path>& asides) {
+// Of contenders that were killed: those of this system by their process, others by their age, which is by the
+// file system's clock, as `newest`, a file just written, has it. One that cannot be removed does no harm.
+void remove_dead_asides(const std::vector<fs::path>& asides, const fs::path& newest) {
+  std::error_code error;
+  auto now = fs::last_write_time(newest, error);
+  if (error) return;
   Holder own = own_holder();
   for (const fs::path& aside : asides) {
-    std::error_code error;
-    bool old = fs::file_time_type::clock::now() - fs::last_write_time(aside, error) > aside_lifetime;
-    if (maker_is_gone(aside, own) || (!error && old)) fs::remove_all(aside, error);
+    auto made = fs::last_write_time(aside, error);
+    bool old = !error && now - made > aside_lifetime;
+    if (maker_is_gone(aside, own) || old) fs::remove_all(aside, error);
   }
 }
 
@@ -170,7 +174,7 @@ void fence(const fs::path& checkpoints, int64_t own, const fs::path& workshop) {
 
 // Whether SLURM has started again a job whose former start did not come to the run's end.
 bool is_restart(const Holder& former, const Holder& holder) {
-  return !former.done && !holder.job_id.empty() && former.job_id == holder.job_id;
+  return !former.done && is_same_job(former, holder);
 }
 
 }  // namespace
@@ -182,6 +186,21 @@ struct RunClaim::State {
   std::condition_variable ending;
   bool ends = false;
   std::thread heart;
+
+  // A thread that takes none of the signals that ask a run to stop.
+  void start_heart(double seconds) {
+    sigset_t all;
+    sigset_t former;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &former);
+    try {
+      heart = std::thread(&State::beat, this, seconds);
+    } catch (...) {
+      ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+      throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  }
 
   void beat(double seconds) {
     fs::path file = workshop / Holder::living_name;
@@ -219,7 +238,6 @@ RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
   std::optional<Holder> former;
   for (int attempt = 0;; ++attempt) {
     Found found = look_around(checkpoints);
-    if (attempt == 0) remove_dead_asides(found.asides);
     former.reset();
     if (found.newest > 0) {
       fs::path theirs = checkpoints / start_folder_name(found.newest);
@@ -253,8 +271,9 @@ RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
   state_->workshop = checkpoints / start_folder_name(state_->holder.start);
   try {
     // From the first moment: finding out what can be gone on from may take longer than a contender waits.
-    state_->heart = std::thread(&State::beat, state_.get(), options.heartbeat_seconds);
+    state_->start_heart(options.heartbeat_seconds);
     fence(checkpoints, state_->holder.start, state_->workshop);
+    remove_dead_asides(list_starts(checkpoints).asides, state_->workshop / Holder::living_name);
     sync_directory(checkpoints);
     count_progress(former, options);
   } catch (...) {

@@ -76,7 +76,7 @@ bool process_lives(const Holder& holder) {
 }
 
 // States of squeue(1) in which nothing of a job runs: waiting (a pending job was requeued, or never ran), or
-// over (listed under SQUEUE_STATES=all). Not COMPLETING: what was sent TERM may still be saving.
+// over. Not COMPLETING: what was sent TERM may still be saving.
 constexpr std::array<std::string_view, 15> not_running{
     "PENDING",   "REQUEUED",      "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT",
     "BOOT_FAIL", "CANCELLED",     "COMPLETED",    "DEADLINE",    "FAILED",
@@ -84,13 +84,17 @@ constexpr std::array<std::string_view, 15> not_running{
 
 // Whether SLURM has the job on nodes now; nothing when it cannot be asked.
 std::optional<bool> job_runs(const std::string& job_id) {
-  auto queue = program_output({"squeue", "--noheader", "--format=%A %T"}, queue_limit_seconds);
-  if (!queue) return std::nullopt;
-  std::istringstream lines(*queue);
+  auto answer = ask_program({"squeue", "-h", "-t", "all", "-j", job_id, "-o", "%A %T"}, queue_limit_seconds);
+  if (!answer) return std::nullopt;
+  if (answer->code != 0) {
+    bool unknown = answer->errors.find("Invalid job id") != std::string::npos;
+    return unknown ? std::optional(false) : std::nullopt;
+  }
+  std::istringstream lines(answer->output);
   std::string id, state;
-  while (lines >> id >> state) {
+  while (lines >> id >> state) {  // of an array's first task, other tasks' lines come along
     if (id != job_id) continue;
-    return std::find(not_running.begin(), not_running.end(), state) == not_running.end();
+    if (std::find(not_running.begin(), not_running.end(), state) == not_running.end()) return true;
   }
   return false;
 }
@@ -138,6 +142,8 @@ Holder own_holder() {
   holder.pid_namespace = own_pid_namespace();
   holder.job_id = environment("SLURM_JOB_ID");
   holder.step_id = environment("SLURM_STEP_ID");
+  holder.restart_count = environment("SLURM_RESTART_COUNT");
+  holder.cluster = environment("SLURM_CLUSTER_NAME");
   return holder;
 }
 
@@ -150,6 +156,8 @@ std::string holder_json(const Holder& holder) {
                                    {"pid_namespace", holder.pid_namespace},
                                    {"slurm_job", holder.job_id},
                                    {"slurm_step", holder.step_id},
+                                   {"slurm_restart_count", holder.restart_count},
+                                   {"slurm_cluster", holder.cluster},
                                    {"newest_step", holder.newest_step},
                                    {"starts_without_progress", holder.starts_without_progress},
                                    {"done", holder.done}};
@@ -171,6 +179,8 @@ std::optional<Holder> read_holder(const fs::path& workshop) {
     holder.pid_namespace = object.at("pid_namespace").get<std::string>();
     holder.job_id = object.at("slurm_job").get<std::string>();
     holder.step_id = object.at("slurm_step").get<std::string>();
+    holder.restart_count = object.value("slurm_restart_count", "");
+    holder.cluster = object.value("slurm_cluster", "");
     holder.newest_step = object.at("newest_step").get<int64_t>();
     holder.starts_without_progress = object.at("starts_without_progress").get<int64_t>();
     holder.done = object.at("done").get<bool>();
@@ -185,6 +195,10 @@ std::optional<Holder> read_holder(const fs::path& workshop) {
   return holder;
 }
 
+bool is_same_job(const Holder& one, const Holder& other) {
+  return !one.job_id.empty() && one.job_id == other.job_id && one.cluster == other.cluster;
+}
+
 std::string describe(const Holder& holder) {
   std::string process = fmt::format("process {} on {}, start {}", holder.pid, holder.host, holder.start);
   return holder.job_id.empty() ? process : fmt::format("SLURM job {} ({})", holder.job_id, process);
@@ -195,8 +209,9 @@ bool lives(const fs::path& workshop, const std::optional<Holder>& holder, const 
     if (holder->ended) return false;
     Holder own = own_holder();
     if (is_of_this_system(*holder, own)) return process_lives(*holder);
-    if (!own.job_id.empty() && holder->job_id == own.job_id) return false;
-    if (!holder->job_id.empty()) {
+    if (is_same_job(*holder, own)) return false;
+    // Another cluster's job numbers say nothing here.
+    if (!holder->job_id.empty() && (own.cluster.empty() || own.cluster == holder->cluster)) {
       auto runs = job_runs(holder->job_id);
       if (runs && !*runs) return false;
     }

@@ -21,8 +21,10 @@ struct Holder {
   int64_t process_start = 0;  // clock ticks after boot: with the pid it names one process
   std::string boot_id;
   std::string pid_namespace;
-  std::string job_id;  // SLURM's; empty outside of it, like step_id
+  std::string job_id;  // SLURM's; empty outside of it, like the next three
   std::string step_id;
+  std::string restart_count;
+  std::string cluster;
   int64_t newest_step = -1;             // that the run could go on from when this start began
   int64_t starts_without_progress = 0;  // in a row, of one SLURM job, this one included
   bool done = false;                    // the run has come to its end
@@ -34,6 +36,8 @@ Holder own_holder();
 std::string holder_json(const Holder& holder);
 // Of a workshop; nothing when there is none or it is damaged.
 std::optional<Holder> read_holder(const std::filesystem::path& workshop);
+// Whether both are starts of one SLURM job.
+bool is_same_job(const Holder& one, const Holder& other);
 // "SLURM job 17 (process 4711 on n2, start 4)"
 std::string describe(const Holder& holder);
 

@@ -24,6 +24,18 @@ TEST(ProgramOutput, IsNothingWhereTheProgramFailsOrIsMissing) {
   EXPECT_FALSE(program_output({"no-such-program-of-ours"}, 10));
 }
 
+TEST(ProgramOutput, AnAnswerHasTheCodeAndBothStreams) {
+  auto answer = ask_program({"sh", "-c", "echo said; echo complained >&2; exit 3"}, 10);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->code, 3);
+  EXPECT_EQ(answer->output, "said\n");
+  EXPECT_EQ(answer->errors, "complained\n");
+  auto much = ask_program({"sh", "-c", "yes trireme | head -n 100000 >&2; yes trireme | head -n 100000"}, 30);
+  ASSERT_TRUE(much);
+  EXPECT_EQ(much->errors.size(), 800000u);
+  EXPECT_EQ(much->output.size(), 800000u);
+}
+
 TEST(ProgramOutput, DoesNotWaitLongerThanItMay) {
   auto start = std::chrono::steady_clock::now();
   EXPECT_FALSE(program_output({"sh", "-c", "echo half; exec sleep 60"}, 0.2));

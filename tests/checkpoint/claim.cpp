@@ -47,13 +47,14 @@ TEST_F(Claim, TheFirstIsOneAndTheNextIsTwo) {
 }
 
 TEST_F(Claim, HolderSaysWhoItIs) {
-  Variable job("SLURM_JOB_ID", "17"), step("SLURM_STEP_ID", "2");
+  Variable job("SLURM_JOB_ID", "17"), step("SLURM_STEP_ID", "2"), count("SLURM_RESTART_COUNT", "1");
   RunClaim claim(checkpoints(), claim_options(30));
   auto object = nlohmann::json::parse(test::text_of(claim.workshop() / "holder.json"));
   EXPECT_EQ(object["start"], 1);
   EXPECT_EQ(object["pid"], ::getpid());
   EXPECT_EQ(object["slurm_job"], "17");
   EXPECT_EQ(object["slurm_step"], "2");
+  EXPECT_EQ(object["slurm_restart_count"], "1");
   EXPECT_EQ(object["newest_step"], 30);
   EXPECT_FALSE(object["boot_id"].get<std::string>().empty());
   EXPECT_GT(object["process_start"], 0);

@@ -32,6 +32,7 @@ TEST_F(ClaimJob, IsDeadWhenSlurmSaysSo) {
            "echo 16 RUNNING",
            "exit 0",
            "echo 17 COMPLETED",
+           "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
            "echo 17 NODE_FAIL",
            "echo 17 PENDING",
            "echo 17 PREEMPTED",
@@ -57,6 +58,23 @@ TEST_F(ClaimJob, TheHeartbeatDecidesWhereSlurmDoesNot) {
     EXPECT_EQ(start_of(claim_options()), 51) << answer;
     std::filesystem::remove_all(checkpoints());
   }
+}
+
+TEST_F(ClaimJob, AnotherClustersJobIsNotAskedFor) {
+  Variable job("SLURM_JOB_ID", "17"), cluster("SLURM_CLUSTER_NAME", "here");
+  Holder holder = foreign(1, "17");
+  holder.cluster = "there";
+  put(holder);
+  squeue("exit 0");
+  std::filesystem::path file = checkpoints() / "start-0001" / "holder.json";
+  ClaimOptions options = claim_options();
+  options.silence_seconds = 60;
+  {
+    test::Toucher toucher(file);
+    EXPECT_THAT(refusal(options), HasSubstr("in use by"));
+  }
+  EXPECT_EQ(start_of(claim_options()), 2) << "silent";
+  EXPECT_FALSE(std::filesystem::exists(arguments()));
 }
 
 TEST_F(ClaimJob, AnEarlierStartOfTheSameJobIsTakenOverAtOnce) {
