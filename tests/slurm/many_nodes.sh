@@ -15,6 +15,7 @@ mkdir -p "$WORK_DIR"
 cd "$WORK_DIR"
 "$BIN_DIR/trireme-prepare" "$SOURCE_DIR/configs/prepare_fashion_mnist.toml" >/dev/null
 export TRIREME_BIN=$BIN_DIR
+export TRIREME_RESTART=0 # losses end the job here; lost_node.sh looks at what follows
 export OMPI_MCA_mpi_yield_when_idle=1 # more ranks than cores
 trap 'devcluster down >/dev/null' EXIT
 trap 'exit 130' INT TERM HUP

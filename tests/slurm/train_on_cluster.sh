@@ -15,6 +15,7 @@ mkdir -p "$WORK_DIR"
 cd "$WORK_DIR" # where sbatch is called: data/ and runs/ are taken from here
 "$BIN_DIR/trireme-prepare" "$SOURCE_DIR/configs/prepare_fashion_mnist.toml"
 export TRIREME_BIN=$BIN_DIR
+export TRIREME_REQUEUE=0 # a stop ends the job here; requeue.sh looks at what follows
 start_cluster 2
 
 config=$SOURCE_DIR/configs/fashion_mlp.toml
