@@ -1,7 +1,7 @@
 # What train.sbatch needs to outlive stops and losses: the job's state, its nodes, launches on some of them, what the
 # ranks' last words mean. To be sourced inside a SLURM job, with `set -u`.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # launcher, messages, words, short and stop_asked are train.sbatch's
+# shellcheck disable=SC2154 # launcher, messages, words, used, short and stop_asked are train.sbatch's
 
 # Each array task by a name of its own: the number of its first task stands for the whole array.
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}
@@ -97,11 +97,15 @@ launch_on() {
   fi
 }
 
-# answering_nodes WANTED: sets `answering` to those of the job's nodes on which SLURM can start something: all that
-# answer within 5 s, but no longer than until WANTED of them have. Those that have just lost a rank come last.
+# answering_nodes WANTED: sets `answering` to those of the job's nodes on which SLURM can start something: what answers
+# within 5 s, but no longer than until WANTED have; and of nodes that have just been lost (`lost_on`, `silent`), what
+# answers within 1.5 s. These come last, since they may be lost again. `silent` are the others.
 answering_nodes() {
-  local node deadline=$((SECONDS + 6)) folder sound=()
+  local node folder since awaited
+  local -A suspect=()
+  for node in "${lost_on[@]:-}" "${silent[@]:-}"; do suspect[x$node]=1; done
   folder=$(mktemp -d)
+  since=$(date +%s%3N)
   for node in "${nodes[@]}"; do
     (
       said=no
@@ -110,28 +114,41 @@ answering_nodes() {
       touch "$folder/$said-$node" 2>/dev/null # the folder is gone where nobody waits any more
     ) &
   done
-  local -a yes=() all=()
-  while ((${#all[@]} < ${#nodes[@]} && ${#yes[@]} < $1 && SECONDS < deadline)); do
+  while (($(date +%s%3N) - since < 6000)); do
     sleep 0.05
-    mapfile -t yes < <(compgen -G "$folder/yes-*")
-    mapfile -t all < <(compgen -G "$folder/*-*")
+    awaited=0 answering=()
+    for node in "${nodes[@]}"; do
+      if [[ -e $folder/yes-$node ]]; then
+        answering+=("$node")
+      elif [[ ! -e $folder/no-$node ]] && ((!${suspect[x$node]:-0} || $(date +%s%3N) - since < 1500)); then
+        awaited=1
+      fi
+    done
+    if ((!awaited || ${#answering[@]} >= $1)); then break; fi
   done
-  answering=() silent=()
+  local -a sound=() doubtful=()
+  silent=()
   for node in "${nodes[@]}"; do
     if [[ ! -e $folder/yes-$node ]]; then
       silent+=("$node")
-    elif [[ " ${lost_on[*]:-} " == *" $node "* ]]; then answering+=("$node"); else sound+=("$node"); fi
+    elif ((${suspect[x$node]:-0})); then
+      doubtful+=("$node")
+    else
+      sound+=("$node")
+    fi
   done
-  answering=("${sound[@]}" "${answering[@]}")
+  answering=("${sound[@]}" "${doubtful[@]}")
   rm -rf "$folder"
 }
 
-# fewer_nodes: takes nodes from `used` until their ranks are a power of two, which virtual ranks ask for.
+# fewer_nodes: takes nodes from `used` until their ranks are a power of two, which virtual ranks ask
+# for; from then on no more are wanted.
 fewer_nodes() {
   local count
   while ((${#used[@]} > 1)); do
     used=("${used[@]:0:${#used[@]}-1}")
     count=$(ranks_on "${used[@]}")
+    wanted=${#used[@]}
     if (((count & (count - 1)) == 0)); then return 0; fi
   done
   return 1
@@ -184,7 +201,7 @@ rank_was_lost() {
     *) (($1 > 128)) || grep -qE "$watchdog_words|$loss_words" "$messages" || return 1 ;;
   esac
   lost_at=$(cat "$messages.lost" 2>/dev/null) || lost_at=$(date +%s%3N)
-  mapfile -t lost_on < <(sed -nE -e '/^trireme-train: error: .* (gone|heard|arrived) /s/ (gone|heard|arrived) .*//p' \
+  mapfile -t lost_on < <(sed -nE -e '/^trireme-train: error: .* on /s/ (gone without|for [0-9]+ s \(|not arrived).*//p' \
     -e 's/^srun: error: Node failure on (.*)/on \1/p' -e 's/^srun: error: ([^ ]+): task.*: [A-Z].*/on \1/p' \
     "$messages" | grep -oE 'on [^ ,.:]+' | sed 's/^on //' | sort -u)
 }

@@ -70,3 +70,47 @@ summary() {
   [[ -e $WORK_DIR/runs/$1/summary.json ]] || fail "runs/$1/summary.json is missing"
   grep -o "\"$2\": *[^,}]*" "$WORK_DIR/runs/$1/summary.json" | tail -n 1 | sed 's/^[^:]*: *//; s/"//g'
 }
+
+# ---- runs that are stopped, killed and started again ---------------------------------------------------------------
+
+# need_data: a prepared Fashion-MNIST below the current folder.
+need_data() {
+  [[ -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]] ||
+    skip "the package dataset-fashion-mnist is not installed (scripts/test.sh installs it)"
+  "$BIN_DIR/trireme-prepare" "$SOURCE_DIR/configs/prepare_fashion_mnist.toml" >/dev/null
+}
+
+milliseconds() { date +%s%3N; }
+
+# seconds FROM TO: of two milliseconds, as 1.2
+seconds() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", (b - a) / 1000 }'; }
+
+# wait_until WHAT COMMAND...: waits for the command to succeed, at most `patience` seconds.
+patience=60
+wait_until() {
+  local what=$1 deadline=$((SECONDS + patience))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || fail "after $patience s still not: $what"
+    sleep 0.02
+  done
+}
+
+# log_says COUNT TEXT: whether the job's log says it so often.
+log_says() { [[ -e $log ]] && (($(grep -cF -- "$2" "$log") >= $1)); }
+
+# step_of RUN: the last step in its metrics, 0 for none.
+step_of() {
+  local step
+  step=$(tail -n 1 "$WORK_DIR/runs/$1/metrics.jsonl" 2>/dev/null | grep -o '"step": *[0-9]*' | grep -o '[0-9]*$') || true
+  echo "${step:-0}"
+}
+is_beyond() { (($(step_of "$1") > $2)); }
+
+# newest_of RUN: the step of its newest checkpoint, 0 for none.
+newest_of() {
+  local found
+  found=$(cd "$WORK_DIR/runs/$1/checkpoints" 2>/dev/null && compgen -G 'step-*/manifest.json' | sort | tail -n 1) || true
+  found=${found#step-}
+  echo "$((10#0${found%%/*}))"
+}
