@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/descriptor.h"
 #include "base/error.h"
 #include "base/hashed_file.h"
@@ -62,23 +63,23 @@ std::vector<std::pair<std::string, Shape>> gpt_tensors(size_t elements) {
 // Three arenas, as a run has them.
 struct State {
   std::vector<std::pair<std::string, Shape>> tensors;
-  std::vector<std::vector<float>> arenas;
+  std::vector<Buffer> arenas;
   explicit State(size_t bytes) : tensors(gpt_tensors(bytes / 3 / sizeof(float))) {
     size_t elements = 0;
     for (const auto& [name, shape] : tensors) elements += static_cast<size_t>(shape.elements());
     for (int i = 0; i < 3; ++i) {
-      arenas.emplace_back(elements);
-      for (size_t j = 0; j < elements; ++j) arenas.back()[j] = static_cast<float>(j % 8191) * 0.25f;
+      auto* values = arenas.emplace_back(elements * sizeof(float)).as<float>();
+      for (size_t j = 0; j < elements; ++j) values[j] = static_cast<float>(j % 8191) * 0.25f;
     }
   }
-  size_t bytes() const { return 3 * arenas[0].size() * sizeof(float); }
+  size_t bytes() const { return 3 * arenas[0].bytes(); }
   template <class Tensor>
   std::vector<Tensor> view(size_t arena) {
     std::vector<Tensor> views;
     size_t at = 0;
     for (const auto& [name, shape] : tensors) {
       auto count = static_cast<size_t>(shape.elements());
-      views.push_back({name, shape, std::span(arenas[arena]).subspan(at, count)});
+      views.push_back({name, shape, arenas[arena].span<float>().subspan(at, count)});
       at += count;
     }
     return views;
@@ -140,7 +141,13 @@ void round(const fs::path& folder, size_t bytes, int threads) {
   save();
   fmt::print("bytes {}\n", state.bytes());
   for (int turn = 0; turn < 3; ++turn) {
-    tell("memcpy", seconds_of([&] { std::memcpy(target.data(), source.data(), source.bytes()); }));
+    tell("memcpy", seconds_of([&] {
+           std::byte* to = target.data();
+           for (const Buffer& arena : state.arenas) {
+             std::memcpy(to, arena.data(), arena.bytes());
+             to += arena.bytes();
+           }
+         }));
     tell("stall", seconds_of([&] { saver.copy(state.content(step + 1)); }));
     ++step;
     tell("plain_write", seconds_of([&] { plain_write(folder / "plain", source); }));

@@ -25,31 +25,51 @@ bool copy_some(const float* from, float* to, size_t count) {
 #ifdef __SSE2__
 
 constexpr size_t line_floats = 16;  // a cache line
+constexpr size_t page_floats = 1024;
+constexpr size_t pages_at_once = 4;
+constexpr size_t group_floats = pages_at_once * page_floats;
 
-// Whole lines, `to` at the beginning of one.
-bool stream_lines(const float* from, float* to, size_t lines) {
+struct Copier {
   const __m128i mask = _mm_set1_epi32(static_cast<int>(exponent));
   __m128i broken = _mm_setzero_si128();
-  for (size_t line = 0; line < lines; ++line, from += line_floats, to += line_floats) {
+
+  // `to` begins a cache line.
+  void line(const float* from, float* to) {
     for (size_t part = 0; part < line_floats; part += 4) {
       __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + part));
       broken = _mm_or_si128(broken, _mm_cmpeq_epi32(_mm_and_si128(values, mask), mask));
       _mm_stream_si128(reinterpret_cast<__m128i*>(to + part), values);
     }
   }
-  _mm_sfence();
-  return _mm_movemask_epi8(broken) == 0;
-}
+  void lines(const float* from, float* to, size_t floats) {
+    for (size_t at = 0; at < floats; at += line_floats) line(from + at, to + at);
+  }
+  // Four pages side by side, as memcpy does it: their translations are looked up, and their first lines
+  // fetched, while others are copied; with pages of 4 KiB that is a quarter of the time.
+  void group(const float* from, float* to) {
+    constexpr size_t stretch = 4 * line_floats;
+    for (size_t at = 0; at < page_floats; at += stretch) {
+      for (size_t page = 0; page < group_floats; page += page_floats) {
+        lines(from + page + at, to + page + at, stretch);
+      }
+    }
+  }
+};
 
 bool copy_all(const float* from, float* to, size_t count) {
   constexpr size_t line_bytes = line_floats * sizeof(float);
   size_t misplaced = reinterpret_cast<uintptr_t>(to) % line_bytes / sizeof(float);
   size_t head = std::min(count, misplaced == 0 ? 0 : line_floats - misplaced);
   bool finite = copy_some(from, to, head);
-  size_t lines = (count - head) / line_floats;
-  finite &= stream_lines(from + head, to + head, lines);
-  size_t done = head + lines * line_floats;
-  return finite & copy_some(from + done, to + done, count - done);
+  Copier copier;
+  size_t at = head;
+  for (; count - at >= group_floats; at += group_floats) copier.group(from + at, to + at);
+  size_t whole = (count - at) / line_floats * line_floats;
+  copier.lines(from + at, to + at, whole);
+  at += whole;
+  _mm_sfence();
+  finite &= _mm_movemask_epi8(copier.broken) == 0;
+  return finite & copy_some(from + at, to + at, count - at);
 }
 
 #else
