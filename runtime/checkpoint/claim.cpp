@@ -310,10 +310,14 @@ int64_t RunClaim::start() const { return state_->holder.start; }
 
 const fs::path& RunClaim::workshop() const { return state_->workshop; }
 
+void require_workshop(const fs::path& workshop) {
+  if (is_gone(workshop)) throw_taken_over(workshop);
+}
+
 void commit_from_workshop(const fs::path& workshop, const fs::path& file, const fs::path& target) {
   if (::rename(file.c_str(), target.c_str()) != 0) {
     int error = errno;
-    if (is_gone(workshop)) throw_taken_over(workshop);
+    require_workshop(workshop);
     throw IoError("{}: rename into place failed: {}", target.string(), std::strerror(error));
   }
   sync_directory(target.parent_path());

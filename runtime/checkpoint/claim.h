@@ -71,6 +71,10 @@ class RunClaim {
   std::unique_ptr<State> state_;
 };
 
+// Throws ClaimError when `workshop` has been taken by a later start: what went wrong there went wrong for
+// that reason.
+void require_workshop(const std::filesystem::path& workshop);
+
 // Renames `file`, which lies in `workshop`, to `target` and makes that durable. Throws ClaimError when the
 // workshop has been taken by a later start, else IoError.
 void commit_from_workshop(const std::filesystem::path& workshop, const std::filesystem::path& file,

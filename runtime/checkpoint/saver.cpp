@@ -163,7 +163,12 @@ void Saver::write() {
 void Saver::run(SaveReport report) {
   Clock::time_point begin = Clock::now();
   try {
-    save_part(report, begin);
+    try {
+      save_part(report, begin);
+    } catch (const IoError&) {
+      require_workshop(target_.workshop);
+      throw;
+    }
   } catch (const std::exception& error) {
     report.error = error.what();
     report.taken_over = dynamic_cast<const ClaimError*>(&error) != nullptr;
