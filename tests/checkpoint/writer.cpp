@@ -86,8 +86,13 @@ TEST(Writer, ClearsLeftoversAndNothingElse) {
 TEST(Writer, KilledAtAnyMoment) {
   Folder folder;
   std::mt19937 random(1);
-  int64_t next = 1;
-  int64_t progress = 0;
+  // Up to three saves long, however busy the machine.
+  auto begin = std::chrono::steady_clock::now();
+  save_checkpoint(folder.path(), Sample(1, 4000).content, {1});
+  auto longest =
+      3 * std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  int64_t next = 2;
+  int64_t progress = 1;
   for (int round = 0; round < 40; ++round) {
     int report[2];
     ASSERT_EQ(::pipe(report), 0);
@@ -105,7 +110,7 @@ TEST(Writer, KilledAtAnyMoment) {
       }
     }
     ::close(report[1]);
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 60000));
+    std::this_thread::sleep_for(longest * static_cast<int>(random() % 1000) / 1000);
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
