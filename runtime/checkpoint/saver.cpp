@@ -79,11 +79,12 @@ void leave_failure(const fs::path& record, const std::string& error) noexcept {
 
 // Whether the checkpoint that `directory` already holds names this file.
 bool names_file(const fs::path& directory, const std::string& name) {
-  if (!fs::exists(directory / Manifest::file_name)) return false;
+  std::error_code unknown;
+  if (!fs::exists(directory / Manifest::file_name, unknown) && !unknown) return false;
   try {
     return std::ranges::count(read_manifest(directory).files, name, &ManifestFile::name) > 0;
-  } catch (const CheckpointError&) {
-    return true;  // a damaged one may have named anything
+  } catch (const Error&) {
+    return true;  // one that cannot be read may have named anything
   }
 }
 
@@ -228,8 +229,10 @@ void Saver::save_part(SaveReport& report, Clock::time_point begin) {
     commit(report.step, file);
     report.write_seconds = seconds_since(begin);
   } catch (...) {
+    // Where the manifest came into place and this alone could not be made durable, the checkpoint is there,
+    // for all that one can see, and it may have replaced another of its step: its file stays.
     std::error_code ignored;
-    fs::remove(directory / file.name, ignored);
+    if (!names_file(directory, file.name)) fs::remove(directory / file.name, ignored);
     fs::remove(directory, ignored);
     throw;
   }

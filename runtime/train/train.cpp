@@ -127,7 +127,7 @@ class Run {
   }
 
   TrainResult already_finished(Logger& log) const {
-    if (claim_) claim_->mark_done();
+    mark_done(log);
     TrainResult result;
     result.was_finished = true;
     result.steps = session_->length.total_steps;
@@ -194,12 +194,23 @@ class Run {
       summary.checkpoint_stall_seconds = end.saving.stall_seconds;
       clear_up(position_.step);
       write_summary(directory_.summary(), summary);
-      if (!end.stopped) claim_->mark_done();
+      if (!end.stopped) mark_done(log);
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
                end.stopped ? "stopped by request, state saved," : "finished", position_.step,
                position_.train_seconds, end.samples_per_second, result.parameters_sha256.substr(0, 16));
     }
     return result;
+  }
+
+  // The run is finished, whatever becomes of this note: without it another start counts as one without
+  // progress.
+  void mark_done(Logger& log) const {
+    if (!claim_) return;
+    try {
+      claim_->mark_done();
+    } catch (const IoError& error) {
+      log.warning("the run is finished, but this could not be noted for its next start: {}", error.what());
+    }
   }
 
   // Rank 0: what a start that was killed after its last save has not come to delete. A start that saves does

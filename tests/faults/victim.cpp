@@ -3,6 +3,7 @@
 // at the end.
 //
 //   faults_victim DATA.h5 RUN-DIRECTORY
+//   faults_victim --replace CHECKPOINTS    saves one step twice: the second takes the place of the first
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "checkpoint/writer.h"
 #include "comm/thread_ranks.h"
 #include "config/config.h"
 #include "faults/victim_run.h"
@@ -40,11 +42,21 @@ int train_it(const std::string& data, const std::string& run_directory) {
   return code;
 }
 
+int replace_it(const std::string& checkpoints) {
+  for (int version : {1, 2}) {
+    test::VictimState state(version);
+    save_checkpoint(checkpoints, state.content, {1});
+    say(fmt::format("saved {}\n", version));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 3) return static_cast<int>(ExitCode::usage);
   try {
+    if (std::string(argv[1]) == "--replace") return replace_it(argv[2]);
     return train_it(argv[1], argv[2]);
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());

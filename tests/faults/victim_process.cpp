@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -151,6 +152,8 @@ std::string wrong_with_checkpoints(const fs::path& checkpoints) {
 
 int64_t VictimEnd::last_step() const { return last_number(output, "step"); }
 
+int64_t VictimEnd::last_saved() const { return last_number(output, "saved"); }
+
 int64_t VictimEnd::last_commit() const {
   int64_t last = 0;
   for (const Call& call : calls) {
@@ -167,6 +170,15 @@ int64_t VictimEnd::last_commit() const {
 Victims::Victims() { write_toy_images(folder_ / "data.h5", {.count = 64}); }
 
 VictimEnd Victims::run(const std::string& name, const Fault* fault) const {
+  return start(folder_ / "data.h5", name, fault);
+}
+
+VictimEnd Victims::replace(const std::string& name, const Fault* fault) const {
+  return start("--replace", name, fault);
+}
+
+VictimEnd Victims::start(const std::string& first_argument, const std::string& name,
+                         const Fault* fault) const {
   fs::path log = folder_ / (name + ".calls");
   fs::path output = folder_ / (name + ".output");
   fs::path errors = folder_ / (name + ".errors");
@@ -177,7 +189,7 @@ VictimEnd Victims::run(const std::string& name, const Fault* fault) const {
             "FAULTS_LOG=" + log.string(),      "FAULTS_AT=" + std::to_string(fault->at),
             "FAULTS_DO=" + fault->deed,        "FAULTS_ERROR=" + std::to_string(fault->error)};
   }
-  std::vector<std::string> command{TRIREME_BINARY_DIR "/bin/faults_victim", folder_ / "data.h5",
+  std::vector<std::string> command{TRIREME_BINARY_DIR "/bin/faults_victim", first_argument,
                                    run_directory(name)};
   std::vector<std::string> environment = environment_with(more);
   posix_spawn_file_actions_t files;
@@ -240,9 +252,9 @@ void deal_out(size_t count, const std::function<void(size_t)>& deal) {
   auto work = [&] {
     for (size_t i = next++; i < count; i = next++) deal(i);
   };
-  std::thread other(work);
+  std::future<void> other = std::async(std::launch::async, work);
   work();
-  other.join();
+  other.get();
 }
 
 bool all_of_them() { return std::getenv("TRIREME_FAULTS_ALL") != nullptr; }

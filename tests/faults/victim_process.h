@@ -34,6 +34,8 @@ struct VictimEnd {
   std::vector<Call> calls;  // in order of their beginning
   // The newest step of which the victim said that it was done; 0: none.
   int64_t last_step() const;
+  // The last version of a step that it said was saved; 0: none.
+  int64_t last_saved() const;
   // The newest step whose manifest had been renamed into place, as far as the victim saw that; 0: none.
   int64_t last_commit() const;
 };
@@ -47,10 +49,13 @@ class Victims {
   // is killed: its code is 124.
   VictimEnd run(const std::string& name, const Fault* fault) const;
   VictimEnd run(const std::string& name) const { return run(name, nullptr); }
+  // As run(), with `name` as the folder of checkpoints in which one step is saved twice.
+  VictimEnd replace(const std::string& name, const Fault* fault) const;
   void copy(const std::string& from, const std::string& to) const;
   void remove(const std::string& name) const;
 
  private:
+  VictimEnd start(const std::string& first_argument, const std::string& name, const Fault* fault) const;
   TemporaryFolder folder_;
 };
 

@@ -1,8 +1,11 @@
-// The run that the victim makes.
+// The runs that the victim makes.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "checkpoint/content.h"
 #include "config/config.h"
 
 namespace trireme::test {
@@ -19,5 +22,20 @@ inline Config victim_config(const std::string& data) {
                        "checkpoint.every_steps=" + std::to_string(victim_interval),
                        "checkpoint.keep=" + std::to_string(victim_keep)});
 }
+
+// What `--replace` saves: of one step, large enough to go past the page cache where that can be.
+struct VictimState {
+  static constexpr int64_t step = 10;
+  explicit VictimState(int version) : values(size_t{300'000}, static_cast<float>(version)) {
+    content.parameters.push_back({"weight", Shape{1000, 300}, values});
+    content.run.step = step;
+    content.run.config = "[run]\nname = \"replaced\"\n";
+    content.run.version = "0.1.0";
+  }
+  VictimState(const VictimState&) = delete;
+  VictimState& operator=(const VictimState&) = delete;
+  std::vector<float> values;
+  CheckpointContent content;
+};
 
 }  // namespace trireme::test
