@@ -98,10 +98,10 @@ launch_on() {
 }
 
 # answering_nodes WANTED: sets `answering` to those of the job's nodes on which SLURM can start something: what answers
-# within 5 s, but no longer than until WANTED have; and of nodes that have just been lost (`lost_on`, `silent`), what
-# answers within 1.5 s. These come last, since they may be lost again. `silent` are the others.
+# within 5 s, and of nodes that have just been lost (`lost_on`, `silent`) what answers within 1.5 s; these come last,
+# since they may be lost again, and once WANTED others have answered nobody waits for them. `silent` becomes the rest.
 answering_nodes() {
-  local node folder since awaited
+  local node folder since awaited sure
   local -A suspect=()
   for node in "${lost_on[@]:-}" "${silent[@]:-}"; do suspect[x$node]=1; done
   folder=$(mktemp -d)
@@ -116,15 +116,15 @@ answering_nodes() {
   done
   while (($(date +%s%3N) - since < 6000)); do
     sleep 0.05
-    awaited=0 answering=()
+    awaited=0 sure=0
     for node in "${nodes[@]}"; do
       if [[ -e $folder/yes-$node ]]; then
-        answering+=("$node")
+        sure=$((sure + 1 - ${suspect[x$node]:-0}))
       elif [[ ! -e $folder/no-$node ]] && ((!${suspect[x$node]:-0} || $(date +%s%3N) - since < 1500)); then
         awaited=1
       fi
     done
-    if ((!awaited || ${#answering[@]} >= $1)); then break; fi
+    if ((!awaited || sure >= $1)); then break; fi
   done
   local -a sound=() doubtful=()
   silent=()
@@ -263,8 +263,9 @@ watch_launch() {
       esac
       if [[ ! $line =~ $own_code && ! -e $messages.lost ]]; then date +%s%3N >"$messages.lost"; fi
       if [[ $line =~ $watchdog_words ]]; then
-        # The ranks only wait for the launcher now.
-        limit=$([[ ${TRIREME_RESTART:-1} == 0 ]] && echo 5 || echo 0.2)
+        # The ranks only wait for the launcher now. Those of srun are ended by end_steps; mpirun does it itself.
+        limit=0.2
+        if [[ ${TRIREME_RESTART:-1} == 0 || $launcher == mpirun ]]; then limit=5; fi
       elif [[ $line =~ $own_code ]]; then
         limit=$([[ -e $messages.lost ]] && echo 0.5 || echo 2)
       else
