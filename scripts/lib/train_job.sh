@@ -1,7 +1,7 @@
 # What train.sbatch needs to outlive stops and losses: the job's state, its nodes, launches on some of them, what the
 # ranks' last words mean. To be sourced inside a SLURM job, with `set -u`.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # launcher, messages, words, used, short and stop_asked are train.sbatch's
+# shellcheck disable=SC2154,SC2034 # train.sbatch and these functions share their variables
 
 # Each array task by a name of its own: the number of its first task stands for the whole array.
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}

@@ -29,7 +29,11 @@ for grace in 30 5 1 0; do
   wait_until "steps after a checkpoint" has_steps $run
   step=$(step_of $run)
   since=$(milliseconds)
-  devcluster run scancel --signal=TERM "$job"
+  if ((grace == 0)); then
+    devcluster run bash -c "scancel --signal=TERM $job & scancel --signal=KILL $job & wait"
+  else
+    devcluster run scancel --signal=TERM "$job"
+  fi
   while (($(milliseconds) - since < grace * 1000)) && ! job_is_over; do sleep 0.05; done
   devcluster run scancel --signal=KILL "$job" 2>/dev/null || true # it may be over
   wait_until "the job is over" job_is_over

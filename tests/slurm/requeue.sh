@@ -29,7 +29,7 @@ chmod +x bin/trireme-train
 export TRIREME_BIN=$WORK_DIR/bin
 
 config=$SOURCE_DIR/configs/fashion_mlp.toml
-keys=(--set data.validation= --set train.threads=1 --set train.steps=3000 --set train.epochs=20
+keys=(--set data.validation= --set train.threads=1 --set train.steps=4500 --set train.epochs=20
   --set train.log_every_steps=20 --set checkpoint.every_steps=500 --set parallel.virtual_ranks=2)
 # submit_job NAME "SBATCH OPTIONS" ARGUMENTS...
 submit_job() {
