@@ -72,13 +72,15 @@ StopSignals::~StopSignals() {
   thread_.join();
   ::close(signals_);
   ::close(wake_);
-  // Launchers deliver twice (scancel to the tasks, and srun passing on its own copy). The one that was heeded
-  // must not kill by its second copy what is about to end well.
+  // Launchers deliver twice (scancel to the tasks, and srun passing on its own copy), and in both ways (USR1 before the
+  // time limit, TERM at it). Once one was heeded, no other may kill what is about to end well.
   int came = received.load(std::memory_order_relaxed);
   if (came != 0 && came != SIGINT) {
-    struct sigaction former {};
-    ::sigaction(came, nullptr, &former);
-    if (former.sa_handler == SIG_DFL) std::signal(came, SIG_IGN);
+    for (int signal : {SIGTERM, SIGUSR1}) {
+      struct sigaction former {};
+      ::sigaction(signal, nullptr, &former);
+      if (former.sa_handler == SIG_DFL) std::signal(signal, SIG_IGN);
+    }
   }
   pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
   received.store(0, std::memory_order_relaxed);

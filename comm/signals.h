@@ -12,8 +12,8 @@ namespace trireme {
 // heap, and the frame that the kernel would push there for a handler (with AVX-512 state, several KiB)
 // overwrites what lies below it. So make it in main, before anything that has threads.
 //
-// The destructor puts everything back and clears the flag; only the SIGTERM or SIGUSR1 that has come is
-// ignored from then on, since launchers deliver it twice. One at a time. A second SIGINT kills at once, so
+// The destructor puts everything back and clears the flag; only when SIGTERM or SIGUSR1 has come are
+// both ignored from then on, since launchers deliver them twice. One at a time. A second SIGINT kills at once, so
 // that Ctrl-C twice always works.
 //
 // Make it before the World, so that it outlives MPI_Finalize: ranks agree on stopping, and a rank that leaves

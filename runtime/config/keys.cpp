@@ -67,8 +67,11 @@ KeyTable checkpoint_table(CheckpointConfig& c) {
       {
           {"every_steps",
            &c.every_steps,
-           {.doc =
-                "Save after every so many steps too; 0 for the ends of epochs and the end of the run only.",
+           {.doc = "Save after every so many steps too; 0 for the ends of epochs and the end of the run "
+                   "only. Training "
+                   "stands still for one copy of the state; a save that falls due while the one before is "
+                   "still being "
+                   "written waits for it.",
             .at_least = 0}},
           {"keep",
            &c.keep,

@@ -237,7 +237,18 @@ TEST(Signals, TheSecondCopyOfASignalDoesNotKill) {
           ::kill(::getpid(), SIGUSR1);
         }
         ::raise(SIGUSR1);  // ignored
-        ::raise(SIGTERM);  // has not come before: as ever
+        ::raise(SIGTERM);  // so is the other, which comes when the time is up
+        ::_exit(2);
+      },
+      testing::ExitedWithCode(2), "");
+}
+
+TEST(Signals, KillAsEverWhereNoneHasCome) {
+  EXPECT_EXIT(
+      {
+        ::signal(SIGTERM, SIG_DFL);
+        { StopSignals listening; }
+        ::raise(SIGTERM);
         ::_exit(2);
       },
       testing::KilledBySignal(SIGTERM), "");

@@ -309,6 +309,32 @@ TEST_F(TrainJobs, a_signal_to_a_single_process) {
       folder_ / fmt::format("run/checkpoints/step-{:010}/manifest.json", s["steps"].get<int>())));
 }
 
+// Further signals while it stops and saves: neither break the save nor change the end.
+TEST_F(TrainJobs, signals_while_saving_break_nothing) {
+  Job job(folder_.path(), command(0, "run"));
+  ASSERT_TRUE(wait_for_step("run", 20)) << job.output();
+  siginfo_t ended{};
+  for (int round = 0; ended.si_pid == 0 && round < 60000; ++round) {
+    ::kill(job.pid(), round % 2 == 0 ? SIGTERM : SIGUSR1);
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    ::waitid(P_PID, static_cast<id_t>(job.pid()), &ended, WEXITED | WNOHANG | WNOWAIT);
+  }
+  EXPECT_EQ(job.wait(), 75) << job.output();
+  EXPECT_EQ(run({TRIREME_BINARY_DIR "/bin/trireme-train", "net.toml", "--run-dir", "run"}), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("resuming from"));
+  EXPECT_THAT(output_, testing::Not(HasSubstr("skipping")));
+}
+
+TEST_F(TrainJobs, a_second_job_in_the_same_run_directory_exits_64) {
+  Job job(folder_.path(), command(2, "run"));
+  ASSERT_TRUE(wait_for_step("run", 20)) << job.output();
+  EXPECT_EQ(run(command(1, "run", {"--fresh"})), 64) << output_;
+  EXPECT_THAT(output_,
+              testing::AllOf(HasSubstr("is in use by"), HasSubstr("process"), HasSubstr("--run-dir")));
+  EXPECT_EQ(job.wait(), 0) << job.output();
+  EXPECT_EQ(summary("run")["state"], "finished");
+}
+
 // The watchdog names it, ends the job with the code for "go on", and going on gives the same bits.
 TEST_F(TrainJobs, a_stopped_rank_is_named_and_the_job_can_be_resumed) {
   ASSERT_EQ(run(command(2, "whole")), 0) << output_;
