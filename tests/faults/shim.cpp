@@ -3,8 +3,9 @@
 //
 //   FAULTS_ROOT   the folder, absolute; calls on other paths go through untouched
 //   FAULTS_LOG    a file outside of it; a line for each call, before it is made: "NUMBER CALL PATH", and
-//                 "done NUMBER RESULT" after it
+//                 "done NUMBER RESULT" after it; "meant NUMBER" for the one that FAULTS_AT means
 //   FAULTS_AT     the number of the call that is meant, from 1; none: nothing is done but counting
+//   FAULTS_ONLY   the name of a function: calls of others are none of those that FAULTS_AT counts
 //   FAULTS_DO     kill-before | kill-after | fail | fail-on (that call and all that follow) | short (it
 //   writes
 //                 half of its bytes) | short-on (half of them, and all calls that follow fail)
@@ -37,12 +38,15 @@ struct Plan {
   size_t root_length = 0;
   int log = -1;
   long at = 0;
+  char only[32] = {};
   Deed deed = Deed::none;
   int error = 0;
 };
 
 Plan plan;
 std::atomic<long> calls{0};
+std::atomic<long> meant_calls{0};  // of FAULTS_ONLY
+std::atomic<bool> over{false};     // the call that is meant has been
 
 Deed deed_named(const char* name) {
   if (std::strcmp(name, "kill-before") == 0) return Deed::kill_before;
@@ -66,6 +70,7 @@ __attribute__((constructor)) void read_plan() {
     ::syscall(SYS_close, fd);
   }
   if (const char* at = std::getenv("FAULTS_AT")) plan.at = std::atol(at);
+  if (const char* only = std::getenv("FAULTS_ONLY")) std::snprintf(plan.only, sizeof plan.only, "%s", only);
   if (const char* deed = std::getenv("FAULTS_DO")) plan.deed = deed_named(deed);
   if (const char* error = std::getenv("FAULTS_ERROR")) plan.error = std::atoi(error);
   plan.root_length = std::strlen(plan.root);  // last: from here on calls are counted
@@ -133,17 +138,20 @@ class Call {
     if (other != nullptr && other->counts()) told = other;
     int saved = errno;
     number_ = ++calls;
+    after_ = over.load();
+    bool counted = plan.only[0] == 0 || std::strcmp(plan.only, name) == 0;
+    meant_ = counted && ++meant_calls == plan.at;
+    if (meant_) over = true;
     char line[3 * PATH_MAX];
     note(line, std::snprintf(line, sizeof line, "%ld %s %s\n", number_, name, told->text));
-    if (number_ == plan.at && plan.deed == Deed::kill_before) die();
+    if (meant_) note(line, std::snprintf(line, sizeof line, "meant %ld\n", number_));
+    if (meant_ && plan.deed == Deed::kill_before) die();
     errno = saved;
   }
   // Whether it is to fail instead of being made; errno is set.
   bool fails() {
-    bool later = plan.at > 0 && number_ > plan.at;
-    bool meant = number_ > 0 && number_ == plan.at;
-    if ((meant && (plan.deed == Deed::fail || plan.deed == Deed::fail_on)) ||
-        (later && (plan.deed == Deed::fail_on || plan.deed == Deed::shorten_on))) {
+    if ((meant_ && (plan.deed == Deed::fail || plan.deed == Deed::fail_on)) ||
+        (after_ && (plan.deed == Deed::fail_on || plan.deed == Deed::shorten_on))) {
       end(-plan.error);
       errno = plan.error;
       return true;
@@ -152,15 +160,14 @@ class Call {
   }
   // How many bytes of a write are let through.
   size_t bytes(size_t count) const {
-    bool meant = number_ > 0 && number_ == plan.at;
-    bool shortens = meant && (plan.deed == Deed::shorten || plan.deed == Deed::shorten_on);
+    bool shortens = meant_ && (plan.deed == Deed::shorten || plan.deed == Deed::shorten_on);
     return shortens && count > 1 ? count / 2 : count;
   }
   template <class Result>
   Result done(Result result) {
     int saved = errno;
     end(static_cast<long>(result));
-    if (number_ > 0 && number_ == plan.at && plan.deed == Deed::kill_after) die();
+    if (meant_ && plan.deed == Deed::kill_after) die();
     errno = saved;
     return result;
   }
@@ -171,7 +178,9 @@ class Call {
     char line[64];
     note(line, std::snprintf(line, sizeof line, "done %ld %ld\n", number_, result));
   }
-  long number_ = 0;
+  long number_ = 0;  // 0: none of those that count
+  bool meant_ = false;
+  bool after_ = false;  // it began after the one that is meant
 };
 
 Path path_of(int folder, const char* name) {

@@ -1,9 +1,10 @@
-// A whole run of a tiny net on one rank, for the shim to break: claim, training, checkpoints beside it,
+// A whole run of a tiny net, for the shim to break: claim, training, checkpoints beside it,
 // keeping two of them; a run that is there goes on. Says each step when it is done, and the parameters' hash
 // at the end.
 //
-//   faults_victim DATA.h5 RUN-DIRECTORY
-//   faults_victim --replace CHECKPOINTS    saves one step twice: the second takes the place of the first
+//   faults_victim DATA.h5 RUN-DIRECTORY HOSTS    a rank, a thread here, on each of so many hosts: all write
+//   faults_victim --replace CHECKPOINTS 1        saves one step twice: the second takes the place of the
+//   first
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -26,13 +27,21 @@ void say(const std::string& line) {
   [[maybe_unused]] ssize_t told = ::write(STDOUT_FILENO, line.data(), line.size());
 }
 
-int train_it(const std::string& data, const std::string& run_directory) {
+// Of the rank that this thread is.
+thread_local int host = 0;
+
+int train_it(const std::string& data, const std::string& run_directory, int hosts) {
   Config config = test::victim_config(data);
   int code = 0;
-  run_ranks(1, [&](Communicator& communicator) {
+  run_ranks(hosts, [&](Communicator& communicator) {
+    host = communicator.rank();
     TrainOptions options;
     options.run_directory = run_directory;
     options.quiet = true;
+    if (host > 0) {
+      train(config, communicator, options);
+      return;
+    }
     options.hooks.after_step = [](const TrainRecord& record) { say(fmt::format("step {}\n", record.step)); };
     options.hooks.after_checkpoint = [](int64_t step) { say(fmt::format("checkpoint {}\n", step)); };
     TrainResult result = train(config, communicator, options);
@@ -53,11 +62,17 @@ int replace_it(const std::string& checkpoints) {
 
 }  // namespace
 
+// In place of libc's: ranks of one process on several hosts.
+extern "C" int gethostname(char* name, size_t length) noexcept {
+  std::snprintf(name, length, "victim-host-%d", host);
+  return 0;
+}
+
 int main(int argc, char** argv) {
-  if (argc != 3) return static_cast<int>(ExitCode::usage);
+  if (argc != 4) return static_cast<int>(ExitCode::usage);
   try {
     if (std::string(argv[1]) == "--replace") return replace_it(argv[2]);
-    return train_it(argv[1], argv[2]);
+    return train_it(argv[1], argv[2], std::stoi(argv[3]));
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -50,7 +50,8 @@ int64_t last_number(const std::string& text, const std::string& word) {
   return last;
 }
 
-std::vector<Call> read_calls(const fs::path& path) {
+// Into `calls` and `hit`.
+void read_calls(const fs::path& path, VictimEnd& end) {
   std::map<int64_t, Call> found;  // two threads: lines may come out of order
   std::istringstream lines(text_of(path));
   for (std::string line; std::getline(lines, line);) {
@@ -62,6 +63,8 @@ std::vector<Call> read_calls(const fs::path& path) {
       words >> done >> number >> result;
       found[number].ended = true;
       found[number].result = result;
+    } else if (line.starts_with("meant ")) {
+      end.hit = std::stoll(line.substr(6));
     } else {
       std::string name, called;
       words >> number >> name;
@@ -70,9 +73,7 @@ std::vector<Call> read_calls(const fs::path& path) {
       found[number].path = called;
     }
   }
-  std::vector<Call> calls;
-  for (auto& [number, call] : found) calls.push_back(std::move(call));
-  return calls;
+  for (auto& [number, call] : found) end.calls.push_back(std::move(call));
 }
 
 // The environment of this process without what would change the victim, and with the shim's.
@@ -167,7 +168,7 @@ int64_t VictimEnd::last_commit() const {
   return last;
 }
 
-Victims::Victims() { write_toy_images(folder_ / "data.h5", {.count = 64}); }
+Victims::Victims(int hosts) : hosts_(hosts) { write_toy_images(folder_ / "data.h5", {.count = 64}); }
 
 VictimEnd Victims::run(const std::string& name, const Fault* fault) const {
   return start(folder_ / "data.h5", name, fault);
@@ -185,12 +186,16 @@ VictimEnd Victims::start(const std::string& first_argument, const std::string& n
   fs::remove(log);
   std::vector<std::string> more;
   if (fault != nullptr) {
-    more = {"LD_PRELOAD=" TRIREME_FAULTS_SHIM, "FAULTS_ROOT=" + run_directory(name).string(),
-            "FAULTS_LOG=" + log.string(),      "FAULTS_AT=" + std::to_string(fault->at),
-            "FAULTS_DO=" + fault->deed,        "FAULTS_ERROR=" + std::to_string(fault->error)};
+    more = {"LD_PRELOAD=" TRIREME_FAULTS_SHIM,
+            "FAULTS_ROOT=" + run_directory(name).string(),
+            "FAULTS_LOG=" + log.string(),
+            "FAULTS_AT=" + std::to_string(fault->at),
+            "FAULTS_ONLY=" + fault->only,
+            "FAULTS_DO=" + fault->deed,
+            "FAULTS_ERROR=" + std::to_string(fault->error)};
   }
   std::vector<std::string> command{TRIREME_BINARY_DIR "/bin/faults_victim", first_argument,
-                                   run_directory(name)};
+                                   run_directory(name), std::to_string(hosts_)};
   std::vector<std::string> environment = environment_with(more);
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);
@@ -205,7 +210,7 @@ VictimEnd Victims::start(const std::string& first_argument, const std::string& n
   end.code = wait_for(pid);
   end.output = text_of(output);
   end.errors = text_of(errors);
-  if (fault != nullptr) end.calls = read_calls(log);
+  if (fault != nullptr) read_calls(log, end);
   return end;
 }
 

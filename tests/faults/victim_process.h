@@ -14,9 +14,10 @@ namespace trireme::test {
 
 // What the shim is to do; see shim.cpp.
 struct Fault {
-  int64_t at = 0;    // number of the call, from 1; 0: calls are counted alone
-  std::string deed;  // kill-before, kill-after, fail, fail-on, short, short-on
-  int error = 0;     // errno
+  int64_t at = 0;         // number of the call, from 1; 0: calls are counted alone
+  std::string deed;       // kill-before, kill-after, fail, fail-on, short, short-on
+  int error = 0;          // errno
+  std::string only = {};  // calls of this name alone are counted; empty: all
 };
 
 // A call of the victim below its run directory.
@@ -32,6 +33,12 @@ struct VictimEnd {
   std::string output;
   std::string errors;
   std::vector<Call> calls;  // in order of their beginning
+  int64_t hit = 0;          // number, from 1, of the one that the fault hit; 0: none
+  // That call's name, "" for none; and with its path.
+  std::string hit_name() const { return hit == 0 ? "" : calls[static_cast<size_t>(hit - 1)].name; }
+  std::string hit_text() const {
+    return hit == 0 ? "no call" : hit_name() + " " + calls[static_cast<size_t>(hit - 1)].path;
+  }
   // The newest step of which the victim said that it was done; 0: none.
   int64_t last_step() const;
   // The last version of a step that it said was saved; 0: none.
@@ -40,10 +47,10 @@ struct VictimEnd {
   int64_t last_commit() const;
 };
 
-// The toy data, and a folder for runs.
+// The toy data, and a folder for runs. All runs are on so many hosts.
 class Victims {
  public:
-  Victims();
+  explicit Victims(int hosts = 1);
   std::filesystem::path run_directory(const std::string& name) const { return folder_ / name; }
   // Runs the victim to its end. With the shim where `fault` is given. A victim that has not ended after 60 s
   // is killed: its code is 124.
@@ -57,6 +64,7 @@ class Victims {
  private:
   VictimEnd start(const std::string& first_argument, const std::string& name, const Fault* fault) const;
   TemporaryFolder folder_;
+  int hosts_;
 };
 
 // What is wrong with it, or "". A run that has ended well: summary.json says finished with this hash, the
