@@ -32,6 +32,7 @@ struct MutableTensor {
 struct OptimizerSlot {
   std::string name;
   std::vector<NamedTensor> tensors;
+  bool later = false;  // tensors have no values yet: they come by Saver::place()
 };
 
 struct CheckpointValidation {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <system_error>
 
 #include "base/hashed_file.h"
@@ -116,6 +117,16 @@ class Matcher {
       }
       match(group, slot.tensors);
     }
+  }
+
+  std::string saved_slots() const {
+    std::set<std::string> names;
+    std::string group = std::string(optimizer_group) + "/";
+    for (const auto& [path, place] : contents_.places) {
+      if (path.starts_with(group))
+        names.insert(path.substr(group.size(), path.find('/', group.size()) - group.size()));
+    }
+    return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
   }
 
   Pieces take() {

@@ -25,9 +25,13 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+size_t bytes_of(const NamedTensor& tensor) {
+  return static_cast<size_t>(tensor.shape.elements()) * sizeof(float);
+}
+
 size_t bytes_of(const std::vector<NamedTensor>& tensors) {
   size_t bytes = 0;
-  for (const NamedTensor& tensor : tensors) bytes += tensor.values.size_bytes();
+  for (const NamedTensor& tensor : tensors) bytes += bytes_of(tensor);
   return bytes;
 }
 
@@ -36,8 +40,8 @@ std::vector<NamedTensor> pick(const std::vector<NamedTensor>& tensors, size_t& a
                               int shards) {
   std::vector<NamedTensor> picked;
   for (const NamedTensor& tensor : tensors) {
-    size_t middle = at + tensor.values.size_bytes() / 2;
-    at += tensor.values.size_bytes();
+    size_t middle = at + bytes_of(tensor) / 2;
+    at += bytes_of(tensor);
     auto owner = static_cast<double>(middle) * shards / static_cast<double>(std::max<size_t>(total, 1));
     if (std::min(static_cast<int>(owner), shards - 1) == shard) picked.push_back(tensor);
   }
@@ -99,7 +103,7 @@ CheckpointContent shard_of(const CheckpointContent& content, int shard, int shar
   part.run = content.run;
   part.parameters = pick(content.parameters, at, total, shard, shards);
   for (const OptimizerSlot& slot : content.slots) {
-    part.slots.push_back({slot.name, pick(slot.tensors, at, total, shard, shards)});
+    part.slots.push_back({slot.name, pick(slot.tensors, at, total, shard, shards), slot.later});
   }
   part.states = pick(content.states, at, total, shard, shards);
   return part;
@@ -141,6 +145,10 @@ bool Saver::copy(const CheckpointContent& content) {
   copied_.bytes = image_->memory().bytes();
   copied_.copy_seconds = seconds_since(begin);
   return finite;
+}
+
+float* Saver::place(const std::string& slot, const std::string& tensor) {
+  return image_->place(slot, tensor);
 }
 
 void Saver::write() {

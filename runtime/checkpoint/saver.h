@@ -65,6 +65,9 @@ class Saver {
   // to write, when a parameter of it is not a finite number. Throws CheckpointError when content is
   // inconsistent, IoError, std::bad_alloc.
   bool copy(const CheckpointContent& content);
+  // After copy(): where the values of an optimizer slot's tensor go that content has `later`; null when it is
+  // in another shard.
+  float* place(const std::string& slot, const std::string& tensor);
   // Begins to write what was copied.
   void write();
   // While a save is being written.

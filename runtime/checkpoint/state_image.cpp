@@ -53,7 +53,7 @@ std::string identity_of(const CheckpointContent& content) {
 }
 
 std::vector<h5::Handle> reserve_tensors(const h5::Handle& file, const std::string& group,
-                                        const std::vector<NamedTensor>& tensors) {
+                                        const std::vector<NamedTensor>& tensors, bool later = false) {
   h5::create_group(file, group);
   std::set<std::string> seen;
   std::vector<h5::Handle> datasets;
@@ -62,7 +62,7 @@ std::vector<h5::Handle> reserve_tensors(const h5::Handle& file, const std::strin
     if (!seen.insert(tensor.name).second) {
       throw CheckpointError("two tensors to be saved in {} are named '{}'", group, tensor.name);
     }
-    if (tensor.shape.elements() != static_cast<int64_t>(tensor.values.size())) {
+    if (!later && tensor.shape.elements() != static_cast<int64_t>(tensor.values.size())) {
       throw CheckpointError("{}/{}: shape {} does not fit its {} values", group, tensor.name,
                             tensor.shape.to_string(), tensor.values.size());
     }
@@ -85,7 +85,8 @@ std::vector<h5::Handle> reserve_content(const h5::Handle& file, const Checkpoint
       throw CheckpointError("optimizer slot '{}': a slot's name must be single, not empty and without '/'",
                             slot.name);
     }
-    append(reserve_tensors(file, std::string(optimizer_group) + "/" + slot.name, slot.tensors), datasets);
+    append(reserve_tensors(file, std::string(optimizer_group) + "/" + slot.name, slot.tensors, slot.later),
+           datasets);
   }
   append(reserve_tensors(file, state_group, content.states), datasets);
   return datasets;
@@ -152,6 +153,12 @@ StateImage::StateImage(const CheckpointContent& content, const fs::path& layout)
   }
   record_address_ = addresses_.back();
   addresses_.pop_back();
+  size_t number = content.parameters.size();
+  for (const OptimizerSlot& slot : content.slots) {
+    for (const NamedTensor& tensor : slot.tensors) {
+      slot_addresses_[slot.name + "/" + tensor.name] = addresses_[number++];
+    }
+  }
   datasets.clear();
   memory_ = PageMemory(file.close());
 
@@ -169,6 +176,12 @@ StateImage::StateImage(const CheckpointContent& content, const fs::path& layout)
     auto* touched = reinterpret_cast<volatile std::byte*>(memory_.data() + page);
     *touched = *touched;
   }
+}
+
+float* StateImage::place(const std::string& slot, const std::string& tensor) {
+  auto found = slot_addresses_.find(slot + "/" + tensor);
+  if (found == slot_addresses_.end()) return nullptr;
+  return reinterpret_cast<float*>(memory_.data() + found->second);
 }
 
 bool StateImage::fits(const CheckpointContent& content) const {

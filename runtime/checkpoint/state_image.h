@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ class StateImage {
   // number: looked at on the way, since the values are in the cache then.
   bool fill(const CheckpointContent& content, int threads);
 
+  // Where the values of an optimizer slot's tensor go that content has `later`; null when it is not in this
+  // file. To be filled between fill() and the write.
+  float* place(const std::string& slot, const std::string& tensor);
+
   const PageMemory& memory() const { return memory_; }
 
  private:
@@ -44,6 +49,7 @@ class StateImage {
   std::vector<size_t> addresses_;
   size_t record_address_ = 0;
   size_t record_bytes_ = 0;
+  std::map<std::string, size_t> slot_addresses_;  // by slot/tensor
   std::string identity_;
   PageMemory memory_;
 };

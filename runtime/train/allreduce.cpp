@@ -195,11 +195,13 @@ WholeState AllReduceStrategy::whole_state(bool holds) {
   return state;
 }
 
-void AllReduceStrategy::collect_state(WholeState& state) {
+void AllReduceStrategy::collect_state(const StateSink& sink) {
   if (shards_.parameters.empty()) return;
   for (size_t i = 0; i < optimizer_->memory().size(); ++i) {
     collect_blocks(communicator_, shards_.parameters, bucket_elements_,
-                   optimizer_->memory()[i].values.span<float>(), state.slots[i].values.data());
+                   optimizer_->memory()[i].values.span<float>(), [&](Range range, const float* values) {
+                     if (sink) sink(i, range, values);
+                   });
   }
 }
 

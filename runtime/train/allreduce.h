@@ -62,7 +62,7 @@ class AllReduceStrategy : public Strategy, private ExchangeWork {
   StepReport finish_exchange() override;
   ExchangeSeconds update() override;
   WholeState whole_state(bool holds) override;
-  void collect_state(WholeState& state) override;
+  void collect_state(const StateSink& sink) override;
   void spread_state(const WholeState& state) override;
   void restart() override;
   size_t state_bytes() override;

@@ -40,7 +40,7 @@ class Net {
   // What a checkpoint must hold beside parameters and states: the strategy's state, as Strategy has it, and
   // the moving average.
   WholeState whole_state(bool holds);
-  void collect_state(WholeState& state) { strategy_->collect_state(state); }
+  void collect_state(const StateSink& sink) { strategy_->collect_state(sink); }
   void spread_state(const WholeState& state);
   size_t state_bytes() { return strategy_->state_bytes(); }
   // Back to how the run began: parameters and states drawn anew, slots zero.

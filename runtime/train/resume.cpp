@@ -142,13 +142,23 @@ void append(std::vector<NamedTensor> tensors, std::vector<NamedTensor>& all) {
   all.insert(all.end(), tensors.begin(), tensors.end());
 }
 
+// Names and shapes alone.
+std::vector<NamedTensor> empty_view(const std::vector<ArenaTensor>& tensors) {
+  std::vector<NamedTensor> views;
+  for (const ArenaTensor& tensor : tensors) views.push_back({tensor.name, tensor.shape, {}});
+  return views;
+}
+
 void add_net(const Net& net, const WholeState& state, CheckpointContent& content) {
   const Arenas& arenas = net.arenas();
   append(read_view(arenas.layout.parameters, arenas.parameters.as<float>()), content.parameters);
   append(read_view(arenas.layout.states, arenas.state.as<float>()), content.states);
   for (const StateSlot& slot : state.slots) {
-    append(read_view(arenas.layout.parameters, slot.values.data()),
-           slot_named(slot.name, content.slots).tensors);
+    OptimizerSlot& target = slot_named(slot.name, content.slots);
+    target.later = slot.values.empty();
+    append(target.later ? empty_view(arenas.layout.parameters)
+                        : read_view(arenas.layout.parameters, slot.values.data()),
+           target.tensors);
   }
 }
 
@@ -194,22 +204,23 @@ void broadcast_net(Communicator& communicator, Net& net, const WholeState& state
   net.spread_state(state);
 }
 
-}  // namespace
-
-std::vector<WholeState> collect_states(Session& session, bool holds) {
-  std::vector<WholeState> states;
-  for (const auto& net : session.learner->nets()) {
-    states.push_back(net->whole_state(holds));
-    net->collect_state(states.back());
+// What does not fit is of another model or optimizer: says which this run has.
+std::optional<LoadedCheckpoint> load(const Session& session, const std::filesystem::path& checkpoints,
+                                     const LoadTargets& targets,
+                                     const std::function<void(const std::string&)>& warn) {
+  try {
+    return load_newest_checkpoint(checkpoints, targets, warn);
+  } catch (const CheckpointMismatch& error) {
+    throw CheckpointMismatch("{} (this run has model.kind = \"{}\" and optimizer.kind = \"{}\")",
+                             error.what(), session.config.model.kind, session.config.optimizer.kind);
   }
-  return states;
 }
 
-CheckpointContent checkpoint_content(Session& session, const std::vector<WholeState>& states,
-                                     const RunPosition& position) {
+}  // namespace
+
+CheckpointContent checkpoint_content(Session& session, const RunPosition& position) {
   CheckpointContent content;
-  auto nets = session.learner->nets();
-  for (size_t i = 0; i < nets.size(); ++i) add_net(*nets[i], states[i], content);
+  for (const auto& net : session.learner->nets()) add_net(*net, net->whole_state(false), content);
   CheckpointRun& run = content.run;
   run.step = position.step;
   run.epoch = session.epoch_of(position.step);
@@ -244,7 +255,7 @@ Resumed resume(Session& session, const std::filesystem::path& checkpoints, Logge
   for (const auto& net : nets) states.push_back(net->whole_state(session.communicator.rank() == 0));
   if (session.communicator.rank() == 0) {
     auto warn = [&log](const std::string& message) { log.warning("{}", message); };
-    if (auto loaded = load_newest_checkpoint(checkpoints, load_targets(learner, states), warn)) {
+    if (auto loaded = load(session, checkpoints, load_targets(learner, states), warn)) {
       if (!loaded->has_slots) begin_averages(learner, states);
       card = card_of(loaded->run);
       warn_of_changes(session, loaded->run, log);

@@ -12,12 +12,9 @@
 
 namespace trireme {
 
-// Collective: what strategies hold of all nets, whole where `holds`.
-std::vector<WholeState> collect_states(Session& session, bool holds);
-
-// The checkpoint's view of the session's memory at `position`, and of `states`, which are whole here.
-CheckpointContent checkpoint_content(Session& session, const std::vector<WholeState>& states,
-                                     const RunPosition& position);
+// The checkpoint's view of the session's memory at `position`. Optimizer slots that are spread over ranks are
+// `later`.
+CheckpointContent checkpoint_content(Session& session, const RunPosition& position);
 
 struct Resumed {
   RunPosition position;                            // 0 when there was nothing

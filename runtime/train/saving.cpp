@@ -1,5 +1,6 @@
 #include "train/saving.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
@@ -66,14 +67,7 @@ Saving::Saving(Session& session, const fs::path& checkpoints, const RunClaim* cl
   saver_ = std::make_unique<Saver>(
       SaveTarget{checkpoints, workshop, card.start, shared ? placement.host : 0, shards_},
       keep_rule(session.config.checkpoint), session.threads);
-  lay_out();
-}
-
-// Names and shapes alone count here, so nothing is collected.
-void Saving::lay_out() {
-  std::vector<WholeState> states;
-  for (const auto& net : session_.learner->nets()) states.push_back(net->whole_state(true));
-  saver_->prepare(checkpoint_content(session_, states, {}));
+  saver_->prepare(checkpoint_content(session_, {}));
 }
 
 int64_t Saving::worst(int64_t own) {
@@ -92,9 +86,9 @@ bool Saving::save(const RunPosition& position) {
         "for it, as it will each time (raise checkpoint.every_steps)",
         position.step, waited);
   }
-  std::vector<WholeState> states = collect_states(session_, leads());
-  auto verdict = static_cast<Verdict>(worst(leads() ? copy(position, states) : copied));
-  states.clear();
+  Verdict own = leads() ? copy(position) : copied;
+  collect_spread_slots(leads() && own == copied);
+  auto verdict = static_cast<Verdict>(worst(own));
   if (verdict == copied && leads()) saver_->write();
   last_stall_ = seconds_since(begin);
   figures_.stall_seconds += last_stall_;
@@ -105,14 +99,37 @@ bool Saving::save(const RunPosition& position) {
   return verdict != not_finite;
 }
 
-Saving::Verdict Saving::copy(const RunPosition& position, const std::vector<WholeState>& states) {
+Saving::Verdict Saving::copy(const RunPosition& position) {
   failure_.clear();
   try {
-    return saver_->copy(checkpoint_content(session_, states, position)) ? copied : not_finite;
+    return saver_->copy(checkpoint_content(session_, position)) ? copied : not_finite;
   } catch (const std::exception& error) {
     failure_ = error.what();
     if (!rank_zero()) log_.warning("copying the state of step {}: {}", position.step, failure_);
     return failed;
+  }
+}
+
+// Collective: slots that no rank has whole go to their places in the writers' files, piece by piece.
+void Saving::collect_spread_slots(bool take) {
+  for (const auto& net : session_.learner->nets()) {
+    const std::vector<ArenaTensor>& tensors = net->arenas().layout.parameters;
+    std::vector<StateSlot> slots = net->whole_state(false).slots;
+    StateSink sink;
+    if (take) {
+      sink = [&](size_t slot, Range range, const float* values) {
+        for (const ArenaTensor& tensor : tensors) {
+          size_t begin = std::max(range.begin, tensor.range().begin);
+          size_t end = std::min(range.end, tensor.range().end);
+          if (begin >= end) continue;
+          float* place = saver_->place(slots[slot].name, tensor.name);
+          if (place != nullptr)
+            std::copy(values + (begin - range.begin), values + (end - range.begin),
+                      place + (begin - tensor.offset));
+        }
+      };
+    }
+    net->collect_state(sink);
   }
 }
 

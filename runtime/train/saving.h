@@ -60,11 +60,11 @@ class Saving {
   bool leads() const { return saver_ != nullptr; }
   bool rank_zero() const { return session_.communicator.rank() == 0; }
   int64_t worst(int64_t own);
-  void lay_out();
   void wait_for_writers();
   // What became of the copy on this rank, the worse the greater.
   enum Verdict : int64_t { copied, failed, not_finite };
-  Verdict copy(const RunPosition& position, const std::vector<WholeState>& states);
+  Verdict copy(const RunPosition& position);
+  void collect_spread_slots(bool take);
   void tell_failure(int64_t step, const std::string& error);
 
   Session& session_;

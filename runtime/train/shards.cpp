@@ -107,14 +107,12 @@ std::vector<UpdateSpan> owned_spans(std::span<const UpdateSpan> spans, std::span
 }
 
 void collect_blocks(Communicator& communicator, std::span<const Blocks> all, size_t piece_elements,
-                    std::span<const float> own, float* whole) {
+                    std::span<const float> own, const std::function<void(Range, const float*)>& take) {
   Buffer memory(piece_elements * sizeof(float));
   auto* values = memory.as<float>();
   for_each_piece(all, piece_elements, communicator.rank(), [&](const Blocks& piece, Range, size_t at) {
     communicator.all_gather(own.data() + at, values, piece.bounds, DType::float32);
-    if (whole != nullptr) {
-      std::memcpy(whole + piece.range.begin, values, piece.range.size() * sizeof(float));
-    }
+    take(piece.range, values);
   });
 }
 

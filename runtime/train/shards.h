@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -45,11 +46,12 @@ std::vector<Range> owned_ranges(std::span<const Blocks> all, int rank);
 // The spans, or parts of them, that lie in `owned`, both rising.
 std::vector<UpdateSpan> owned_spans(std::span<const UpdateSpan> spans, std::span<const Range> owned);
 
-// Collective: brings every rank's values (`own`: its blocks, one behind the other) to `whole` where
-// that is not null. Travels in pieces of at most `piece_elements`, the only memory that other ranks
-// need for it; all ranks see all pieces, so (p - 1) / p of the arena on the wire a rank.
+// Collective: hands every rank's values (`own`: its blocks, one behind the other) to `take`, in pieces of at
+// most `piece_elements`, the only memory that is needed for it. All ranks see all pieces, so (p - 1) / p of
+// the arena on the wire a rank.
 void collect_blocks(Communicator& communicator, std::span<const Blocks> all, size_t piece_elements,
-                    std::span<const float> own, float* whole);
+                    std::span<const float> own,
+                    const std::function<void(Range range, const float* values)>& take);
 // Collective: the way back. `own` is filled on every rank.
 void spread_blocks(Communicator& communicator, std::span<const Blocks> all, size_t piece_elements,
                    const float* whole, std::span<float> own);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,10 @@ struct WholeState {
   std::vector<StateSlot> slots;
   std::vector<Buffer> copies;
 };
+
+// Takes values of elements `range` of slot number `slot` (as whole_state() has them), in their order. Empty
+// on ranks that want none.
+using StateSink = std::function<void(size_t slot, Range range, const float* values)>;
 
 // What a step is done with.
 struct StepSettings {
@@ -60,11 +65,13 @@ class Strategy {
   // this took in exchanges.
   virtual ExchangeSeconds update() = 0;
 
-  // The state, for checkpoints: whole_state() makes room on a rank that `holds` it; save: collect_state(),
-  // then those that hold it have all values; load: rank 0 has put them there, spread_state() takes every
-  // rank's part of them. The latter two are collective.
+  // The state, for checkpoints. whole_state() names all slots; their values are the strategy's own memory
+  // where every rank has all of it, room for them on a rank that `holds` them, else empty. Save:
+  // collect_state() gives the sinks the values of slots that are spread over ranks, piece by piece. Load:
+  // rank 0 has put all values into its whole state, spread_state() takes every rank's part of them. The
+  // latter two are collective.
   virtual WholeState whole_state(bool holds) = 0;
-  virtual void collect_state(WholeState& state) = 0;
+  virtual void collect_state(const StateSink& sink) = 0;
   virtual void spread_state(const WholeState& state) = 0;
   // Back to how the run began: state zero.
   virtual void restart() = 0;
