@@ -110,10 +110,10 @@ class Matcher {
       bool there = below != contents_.places.end() && below->first.starts_with(group + "/");
       if (!there && !slot.tensors.empty()) {
         throw CheckpointMismatch(
-            "{}: has no optimizer state '{}', which the config's optimizer needs: keep the optimizer the run "
-            "was "
-            "started with, or begin anew with --fresh",
-            directory_.string(), slot.name);
+            "{}: has no optimizer state '{}', which the config's optimizer needs (it has: {}): keep the "
+            "optimizer the "
+            "run was started with, or begin anew with --fresh",
+            directory_.string(), slot.name, saved_slots());
       }
       match(group, slot.tensors);
     }
