@@ -188,21 +188,28 @@ seconds_since_loss() {
 # ---- what the ranks said ---------------------------------------------------------------------------------------
 # The watchdog's word that a rank died, is cut off or hangs; SLURM's and mpirun's of the same; a rank's own end.
 watchdog_words='^trireme-train: error: .*; (submit again to go on from the newest checkpoint|there is no checkpoint yet to go on from)$'
-loss_words='^srun: error: (Node failure on|[^ ]+: tasks? [0-9,-]+: (Killed|Segmentation fault|Aborted|Bus error|Out Of Memory))'
+loss_words='^srun: error: (Node failure on|Task launch for [^ ]+ failed on node)'
+loss_words+='|^srun: error: [^ ]+: tasks? [0-9,-]+: (Killed|Segmentation fault|Aborted|Bus error|Out Of Memory)'
 loss_words+='|^mpirun noticed that process rank|^ORTE has lost communication with a remote daemon'
 own_code='^srun: error: .*: Exited with exit code ([0-9]+)$'
 
 # rank_was_lost CODE: whether a launch ended so because a rank or node was lost; sets `lost_on` to the nodes
 # named, and `lost_at` to when that was first said (in ms).
 rank_was_lost() {
+  local said="$watchdog_words|$loss_words"
   case $1 in
     70 | 75) grep -qE "$watchdog_words" "$messages" || return 1 ;; # else a rank's own failure, or a stop
     0 | 64 | 65 | 66 | 74 | 78) return 1 ;;
-    *) (($1 > 128)) || grep -qE "$watchdog_words|$loss_words" "$messages" || return 1 ;;
+    *)
+      # A node may be lost between its answer and the launch.
+      if ((launches > 1)); then said+='|^srun: error: Unable to create step'; fi
+      (($1 > 128)) || grep -qE "$said" "$messages" || return 1
+      ;;
   esac
   lost_at=$(cat "$messages.lost" 2>/dev/null) || lost_at=$(date +%s%3N)
   mapfile -t lost_on < <(sed -nE -e '/^trireme-train: error: .* on /s/ (gone without|for [0-9]+ s \(|not arrived).*//p' \
-    -e 's/^srun: error: Node failure on (.*)/on \1/p' -e 's/^srun: error: ([^ ]+): task.*: [A-Z].*/on \1/p' \
+    -e 's/^srun: error: (Node failure|Task launch .*) on (node )?([^ :]+).*/on \3/p' \
+    -e 's/^srun: error: ([^ ]+): task.*: [A-Z].*/on \1/p' \
     "$messages" | grep -oE 'on [^ ,.:]+' | sed 's/^on //' | sort -u)
 }
 
