@@ -36,11 +36,15 @@ guard_job() {
   # shellcheck disable=SC2016 # the other shell's variables
   srun --mpi=none --overlap --no-kill --nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist="$1" bash -c '
     while sleep "$4"; do
-      nodes=$(scontrol show job -o "$1" | sed -n "1s/.* NodeList=\([^ ]*\).*/\1/p")
+      words=$(scontrol show job -o "$1") || continue
+      # Of a job that ends nodes disappear one by one, and the next start has others: none of its business.
+      if [[ $words != *" JobState=RUNNING "*" Restarts=$5 "* ]]; then exit; fi
+      nodes=$(sed -n "1s/.* NodeList=\([^ ]*\).*/\1/p" <<<"$words")
       if [[ -z $nodes ]] || scontrol show hostnames "$nodes" | grep -qxF "$2"; then continue; fi
       if [[ $3 == 0 ]] || ! scontrol requeue "$1"; then scancel "$1"; fi
       exit
-    done' guard "$job" "$SLURMD_NODENAME" "${TRIREME_REQUEUE:-1}" 15 >/dev/null 2>&1 &
+    done' guard "$job" "$SLURMD_NODENAME" "${TRIREME_REQUEUE:-1}" 15 \
+    "${SLURM_RESTART_COUNT:-0}" >/dev/null 2>&1 &
   guard=$!
 }
 
@@ -168,7 +172,7 @@ may_start_again() {
   fi
   # The program counts launches without progress, but only those that get so far as to count.
   if ((short >= 5)); then
-    echo "Five launches in a row were lost within 10 s each: the job gives up."
+    echo "Five launches in a row were lost within 10 s each, or in MPI_Init: the job gives up."
     code=70
     return 1
   fi
@@ -191,6 +195,8 @@ watchdog_words='^trireme-train: error: .*; (submit again to go on from the newes
 loss_words='^srun: error: (Node failure on|Task launch for [^ ]+ failed on node)'
 loss_words+='|^srun: error: [^ ]+: tasks? [0-9,-]+: (Killed|Segmentation fault|Aborted|Bus error|Out Of Memory)'
 loss_words+='|^mpirun noticed that process rank|^ORTE has lost communication with a remote daemon'
+# Ranks that waited in MPI_Init for one that died there.
+start_words='^trireme-train: error: .*: starting MPI .* has not returned within'
 own_code='^srun: error: .*: Exited with exit code ([0-9]+)$'
 
 # rank_was_lost CODE: whether a launch ended so because a rank or node was lost; sets `lost_on` to the nodes
@@ -198,7 +204,7 @@ own_code='^srun: error: .*: Exited with exit code ([0-9]+)$'
 rank_was_lost() {
   local said="$watchdog_words|$loss_words"
   case $1 in
-    70 | 75) grep -qE "$watchdog_words" "$messages" || return 1 ;; # else a rank's own failure, or a stop
+    70 | 75) grep -qE "$watchdog_words|$start_words" "$messages" || return 1 ;; # else a rank's own failure, or a stop
     0 | 64 | 65 | 66 | 74 | 78) return 1 ;;
     *)
       # A node may be lost between its answer and the launch.
@@ -271,12 +277,12 @@ watch_launch() {
       if [[ ! $line =~ $own_code && ! -e $messages.lost ]]; then date +%s%3N >"$messages.lost"; fi
       if [[ $line =~ $watchdog_words ]]; then
         # The ranks only wait for the launcher now. Those of srun are ended by end_steps; mpirun does it itself.
-        limit=0.2
+        limit=0.6 # in which srun may notice itself
         if [[ ${TRIREME_RESTART:-1} == 0 || $launcher == mpirun ]]; then limit=5; fi
       elif [[ $line =~ $own_code ]]; then
         limit=$([[ -e $messages.lost ]] && echo 0.5 || echo 2)
       else
-        limit=3
+        limit=3 # srun has noticed and ends the step itself; it is soon over, and then nothing of it is left
       fi
     done
 }
