@@ -108,6 +108,15 @@ void check_comm(const Config& config) {
   }
 }
 
+void check_checkpoint(const Config& config) {
+  if (config.checkpoint.keep_best == 0 || !config.data.validation.empty()) return;
+  throw ConfigError(
+      "{}: checkpoint.keep_best = {} judges by the validation, and there is none: name a data.validation, or "
+      "leave it "
+      "away",
+      config.where("checkpoint.keep_best"), config.checkpoint.keep_best);
+}
+
 void check_file(const Config& config, std::string_view key, const std::string& path) {
   if (path.empty()) return;
   std::error_code error;
@@ -135,6 +144,7 @@ void check_rules(const Config& config) {
   check_schedule(config);
   check_parallel(config);
   check_comm(config);
+  check_checkpoint(config);
 }
 
 void require_training_keys(const Config& config) {

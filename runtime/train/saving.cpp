@@ -86,6 +86,7 @@ bool Saving::save(const RunPosition& position) {
         "for it, as it will each time (raise checkpoint.every_steps)",
         position.step, waited);
   }
+  warn_of_missing_figure(position);
   Verdict own = leads() ? copy(position) : copied;
   collect_spread_slots(leads() && own == copied);
   auto verdict = static_cast<Verdict>(worst(own));
@@ -97,6 +98,19 @@ bool Saving::save(const RunPosition& position) {
                  failure_.empty() ? "another host could not copy its part of the state" : failure_);
   }
   return verdict != not_finite;
+}
+
+// keep_best would keep nothing, silently.
+void Saving::warn_of_missing_figure(const RunPosition& position) {
+  const CheckpointConfig& config = session_.config.checkpoint;
+  if (config.keep_best == 0 || !position.validation || !rank_zero() || told_figure_) return;
+  told_figure_ = true;
+  bool there = false;
+  for_each_figure(*position.validation, [&](const char* name, double) { there |= name == config.metric; });
+  if (there) return;
+  log_.warning(
+      "checkpoint.metric = \"{}\" is no figure of this model's validation ({}): keep_best keeps none",
+      config.metric, figures_text(*position.validation));
 }
 
 Saving::Verdict Saving::copy(const RunPosition& position) {

@@ -65,6 +65,7 @@ class Saving {
   enum Verdict : int64_t { copied, failed, not_finite };
   Verdict copy(const RunPosition& position);
   void collect_spread_slots(bool take);
+  void warn_of_missing_figure(const RunPosition& position);
   void tell_failure(int64_t step, const std::string& error);
 
   Session& session_;
@@ -79,6 +80,7 @@ class Saving {
   int64_t failed_step_ = -1;
   std::string failure_;
   bool told_wait_ = false;
+  bool told_figure_ = false;
 };
 
 }  // namespace trireme

@@ -42,6 +42,9 @@ TEST_P(BadConfigs, TellPlaceAndRemedy) {
 const std::vector<BadConfig> cases{
     // syntax
     {"no_value", "[train]\nepochs =\n", {"net.toml:2:", "not valid TOML"}},
+    {"best_of_nothing",
+     "[data]\ntrain = \"a.h5\"\n[checkpoint]\nkeep_best = 2\n",
+     {"net.toml:4:", "keep_best = 2", "data.validation"}},
     {"unclosed_header", "[train\nepochs = 1\n", {"net.toml:1:", "not valid TOML"}},
     {"unclosed_text", "[data]\n\ntrain = \"a.h5\n", {"net.toml:3:", "not valid TOML"}},
     {"bare_word", "[model]\nkind = cnn\n", {"net.toml:2:", "not valid TOML"}},

@@ -164,5 +164,19 @@ TEST_F(Resume, keeps_as_many_checkpoints_as_told) {
   EXPECT_THAT(names, testing::UnorderedElementsAre("step-0000000020", "step-0000000024"));
 }
 
+TEST_F(Resume, keeps_the_best_and_multiples_too) {
+  Config c =
+      config("train.epochs = 6\ncheckpoint.keep = 1\ncheckpoint.keep_every = 8\ncheckpoint.keep_best = 1\n");
+  RunOutcome outcome = run(c, 1, "run");
+  auto best = std::ranges::min_element(outcome.validations, {}, &ValidationRecord::loss);
+  for (int64_t step : {int64_t{8}, int64_t{16}, int64_t{24}, best->step}) {
+    EXPECT_TRUE(has(fmt::format("run/checkpoints/step-{:010}/manifest.json", step))) << step;
+  }
+  EXPECT_FALSE(has("run/checkpoints/step-0000000004/manifest.json") && best->step != 4);
+  c.checkpoint.metric = "perplexity";
+  run(c, 1, "none");
+  EXPECT_THAT(text_of("none/log.txt"), testing::HasSubstr("checkpoint.metric = \"perplexity\" is no figure"));
+}
+
 }  // namespace
 }  // namespace trireme::test
