@@ -41,8 +41,9 @@ class Kills : public testing::TestWithParam<int> {
   }
 
   // Kills the start of run `name` at `fault`, then lets it go on; what was wrong.
-  void kill_and_go_on(const std::string& name, const Fault& fault, int64_t steps_before, Figures& figures) {
-    VictimEnd end = victims_.run(name, &fault);
+  void kill_and_go_on(const std::string& name, const Fault& fault, int64_t steps_before, Figures& figures,
+                      bool fresh = false) {
+    VictimEnd end = fresh ? victims_.run_afresh(name, &fault) : victims_.run(name, &fault);
     SCOPED_TRACE(fmt::format("{} {}: {}", fault.deed, fault.at, end.hit_text()));
     // Not every run makes as many calls: how the two threads meet is left to chance.
     if (end.code == 0 && end.hit == 0) {
@@ -127,6 +128,27 @@ TEST_P(Kills, at_every_call_of_the_start_after_a_kill) {
     kill_and_go_on(name, faults[i], before, figures);
   });
   tell("killed in its second start", calls, figures);
+  EXPECT_GT(figures.kills, static_cast<int>(faults.size()) * 8 / 10);
+}
+
+// A start that is to remove a finished run, killed while it does so: what it leaves is a run that can be gone
+// on with, from one of the old checkpoints or from the beginning.
+TEST_P(Kills, at_every_call_of_a_fresh_start) {
+  victims_.copy("whole", "counted");
+  const Fault counting;
+  VictimEnd all = victims_.run_afresh("counted", &counting);
+  ASSERT_EQ(all.code, 0) << all.errors;
+  EXPECT_EQ(all.last_step(), victim_steps);
+  int64_t removing = 0;  // calls until the first step is saved
+  while (!all.calls.at(static_cast<size_t>(removing)).path.ends_with("step-0000000002")) ++removing;
+  std::vector<Fault> faults = kills_at(removing, all_of_them() ? 1 : 3);
+  Figures figures;
+  deal_out(faults.size(), [&](size_t i) {
+    std::string name = fmt::format("fresh-{}-{}", faults[i].at, faults[i].deed);
+    victims_.copy("whole", name);
+    kill_and_go_on(name, faults[i], 0, figures, true);
+  });
+  tell("killed while it removes a run", removing, figures);
   EXPECT_GT(figures.kills, static_cast<int>(faults.size()) * 8 / 10);
 }
 

@@ -2,9 +2,9 @@
 // keeping two of them; a run that is there goes on. Says each step when it is done, and the parameters' hash
 // at the end.
 //
-//   faults_victim DATA.h5 RUN-DIRECTORY HOSTS    a rank, a thread here, on each of so many hosts: all write
-//   faults_victim --replace CHECKPOINTS 1        saves one step twice: the second takes the place of the
-//   first
+//   faults_victim DATA.h5 RUN-DIRECTORY HOSTS [--fresh]    a rank, a thread here, on each of so many hosts:
+//   all write faults_victim --replace CHECKPOINTS 1        saves one step twice: the second takes the place
+//   of the first
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ void say(const std::string& line) {
 // Of the rank that this thread is.
 thread_local int host = 0;
 
-int train_it(const std::string& data, const std::string& run_directory, int hosts) {
+int train_it(const std::string& data, const std::string& run_directory, int hosts, bool fresh) {
   Config config = test::victim_config(data);
   int code = 0;
   run_ranks(hosts, [&](Communicator& communicator) {
@@ -38,6 +38,7 @@ int train_it(const std::string& data, const std::string& run_directory, int host
     TrainOptions options;
     options.run_directory = run_directory;
     options.quiet = true;
+    options.fresh = fresh;
     if (host > 0) {
       train(config, communicator, options);
       return;
@@ -69,10 +70,10 @@ extern "C" int gethostname(char* name, size_t length) noexcept {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 4) return static_cast<int>(ExitCode::usage);
+  if (argc < 4) return static_cast<int>(ExitCode::usage);
   try {
     if (std::string(argv[1]) == "--replace") return replace_it(argv[2]);
-    return train_it(argv[1], argv[2], std::stoi(argv[3]));
+    return train_it(argv[1], argv[2], std::stoi(argv[3]), argc > 4 && std::string(argv[4]) == "--fresh");
   } catch (const Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -73,7 +73,9 @@ void read_calls(const fs::path& path, VictimEnd& end) {
       found[number].path = called;
     }
   }
-  for (auto& [number, call] : found) end.calls.push_back(std::move(call));
+  // A thread that was killed after it took its number has left no line.
+  if (!found.empty()) end.calls.resize(static_cast<size_t>(found.rbegin()->first));
+  for (auto& [number, call] : found) end.calls.at(static_cast<size_t>(number - 1)) = std::move(call);
 }
 
 // The environment of this process without what would change the victim, and with the shim's.
@@ -174,12 +176,16 @@ VictimEnd Victims::run(const std::string& name, const Fault* fault) const {
   return start(folder_ / "data.h5", name, fault);
 }
 
+VictimEnd Victims::run_afresh(const std::string& name, const Fault* fault) const {
+  return start(folder_ / "data.h5", name, fault, true);
+}
+
 VictimEnd Victims::replace(const std::string& name, const Fault* fault) const {
   return start("--replace", name, fault);
 }
 
-VictimEnd Victims::start(const std::string& first_argument, const std::string& name,
-                         const Fault* fault) const {
+VictimEnd Victims::start(const std::string& first_argument, const std::string& name, const Fault* fault,
+                         bool fresh) const {
   fs::path log = folder_ / (name + ".calls");
   fs::path output = folder_ / (name + ".output");
   fs::path errors = folder_ / (name + ".errors");
@@ -196,6 +202,7 @@ VictimEnd Victims::start(const std::string& first_argument, const std::string& n
   }
   std::vector<std::string> command{TRIREME_BINARY_DIR "/bin/faults_victim", first_argument,
                                    run_directory(name), std::to_string(hosts_)};
+  if (fresh) command.emplace_back("--fresh");
   std::vector<std::string> environment = environment_with(more);
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);

@@ -56,13 +56,16 @@ class Victims {
   // is killed: its code is 124.
   VictimEnd run(const std::string& name, const Fault* fault) const;
   VictimEnd run(const std::string& name) const { return run(name, nullptr); }
+  // As run(), with --fresh: what is there goes first.
+  VictimEnd run_afresh(const std::string& name, const Fault* fault) const;
   // As run(), with `name` as the folder of checkpoints in which one step is saved twice.
   VictimEnd replace(const std::string& name, const Fault* fault) const;
   void copy(const std::string& from, const std::string& to) const;
   void remove(const std::string& name) const;
 
  private:
-  VictimEnd start(const std::string& first_argument, const std::string& name, const Fault* fault) const;
+  VictimEnd start(const std::string& first_argument, const std::string& name, const Fault* fault,
+                  bool fresh = false) const;
   TemporaryFolder folder_;
   int hosts_;
 };
