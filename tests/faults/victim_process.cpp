@@ -173,19 +173,24 @@ int64_t VictimEnd::last_commit() const {
 Victims::Victims(int hosts) : hosts_(hosts) { write_toy_images(folder_ / "data.h5", {.count = 64}); }
 
 VictimEnd Victims::run(const std::string& name, const Fault* fault) const {
-  return start(folder_ / "data.h5", name, fault);
+  return start({{}, folder_ / "data.h5", {}}, name, fault);
 }
 
 VictimEnd Victims::run_afresh(const std::string& name, const Fault* fault) const {
-  return start(folder_ / "data.h5", name, fault, true);
+  return start({{}, folder_ / "data.h5", {"--fresh"}}, name, fault);
+}
+
+VictimEnd Victims::run_traced(const std::string& name, const std::string& strace,
+                              const fs::path& trace) const {
+  const Fault counting;
+  return start({{strace, "-f", "-y", "-s", "0", "-o", trace}, folder_ / "data.h5", {}}, name, &counting);
 }
 
 VictimEnd Victims::replace(const std::string& name, const Fault* fault) const {
-  return start("--replace", name, fault);
+  return start({{}, "--replace", {}}, name, fault);
 }
 
-VictimEnd Victims::start(const std::string& first_argument, const std::string& name, const Fault* fault,
-                         bool fresh) const {
+VictimEnd Victims::start(const Arguments& arguments, const std::string& name, const Fault* fault) const {
   fs::path log = folder_ / (name + ".calls");
   fs::path output = folder_ / (name + ".output");
   fs::path errors = folder_ / (name + ".errors");
@@ -200,9 +205,12 @@ VictimEnd Victims::start(const std::string& first_argument, const std::string& n
             "FAULTS_DO=" + fault->deed,
             "FAULTS_ERROR=" + std::to_string(fault->error)};
   }
-  std::vector<std::string> command{TRIREME_BINARY_DIR "/bin/faults_victim", first_argument,
-                                   run_directory(name), std::to_string(hosts_)};
-  if (fresh) command.emplace_back("--fresh");
+  std::vector<std::string> command = arguments.before;
+  for (const std::string& word : {std::string(TRIREME_BINARY_DIR "/bin/faults_victim"), arguments.first,
+                                  run_directory(name).string(), std::to_string(hosts_)}) {
+    command.push_back(word);
+  }
+  command.insert(command.end(), arguments.last.begin(), arguments.last.end());
   std::vector<std::string> environment = environment_with(more);
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);

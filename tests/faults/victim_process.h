@@ -56,6 +56,9 @@ class Victims {
   // is killed: its code is 124.
   VictimEnd run(const std::string& name, const Fault* fault) const;
   VictimEnd run(const std::string& name) const { return run(name, nullptr); }
+  // As run() with a fault that only counts, by `strace` (its path); the system calls are listed in `trace`.
+  VictimEnd run_traced(const std::string& name, const std::string& strace,
+                       const std::filesystem::path& trace) const;
   // As run(), with --fresh: what is there goes first.
   VictimEnd run_afresh(const std::string& name, const Fault* fault) const;
   // As run(), with `name` as the folder of checkpoints in which one step is saved twice.
@@ -64,8 +67,12 @@ class Victims {
   void remove(const std::string& name) const;
 
  private:
-  VictimEnd start(const std::string& first_argument, const std::string& name, const Fault* fault,
-                  bool fresh = false) const;
+  struct Arguments {
+    std::vector<std::string> before;  // of the victim's own name: what runs it
+    std::string first;
+    std::vector<std::string> last;
+  };
+  VictimEnd start(const Arguments& arguments, const std::string& name, const Fault* fault) const;
   TemporaryFolder folder_;
   int hosts_;
 };
