@@ -54,7 +54,11 @@ void for_each_figure(const ValidationRecord& record,
   if (record.discriminator_loss) tell("discriminator_loss", *record.discriminator_loss);
 }
 
-MetricsWriter::MetricsWriter(const fs::path& path, int64_t resume_step) : path_(path) { open(resume_step); }
+MetricsWriter::MetricsWriter(const fs::path& path, int64_t resume_step,
+                             std::function<void(const std::string&)> lost)
+    : path_(path), lost_(std::move(lost)) {
+  open(resume_step);
+}
 
 MetricsWriter::~MetricsWriter() { close(); }
 
@@ -90,7 +94,9 @@ void MetricsWriter::append(const char* text, size_t bytes) {
   if (written > 0 && ::fstat(file_, &status) == 0) {
     [[maybe_unused]] int ignored = ::ftruncate(file_, status.st_size - written);
   }
-  throw IoError("{}: cannot append: {}", path_.string(), reason);
+  std::string message = fmt::format("{}: cannot append: {}", path_.string(), reason);
+  if (!lost_) throw IoError("{}", message);
+  if (lost_lines_++ == 0) lost_(message);
 }
 
 void MetricsWriter::write(const TrainRecord& record) {

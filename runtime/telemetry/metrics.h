@@ -65,12 +65,15 @@ class MetricsWriter {
  public:
   // Opens `path` and keeps those whole lines whose step is <= resume_step (0: a fresh start, nothing is
   // kept), so that after a resume the file has each step once. Throws IoError.
-  MetricsWriter(const std::filesystem::path& path, int64_t resume_step);
+  // `lost` is told once, at the first line that cannot be appended (disk full): that and further such lines
+  // are left out, and whoever writes goes on. Without it they are an IoError.
+  MetricsWriter(const std::filesystem::path& path, int64_t resume_step,
+                std::function<void(const std::string&)> lost = {});
   ~MetricsWriter();
   MetricsWriter(const MetricsWriter&) = delete;
   MetricsWriter& operator=(const MetricsWriter&) = delete;
 
-  // Numbers that JSON cannot say (nan, infinity) become null. Throws IoError (disk full).
+  // Numbers that JSON cannot say (nan, infinity) become null.
   void write(const TrainRecord& record);
   void write(const ValidationRecord& record);
   void write(const CheckpointRecord& record);
@@ -83,6 +86,8 @@ class MetricsWriter {
 
   void append(const char* text, size_t bytes);
   std::filesystem::path path_;
+  std::function<void(const std::string&)> lost_;
+  int64_t lost_lines_ = 0;
   int file_ = -1;
 };
 

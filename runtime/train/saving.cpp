@@ -191,12 +191,7 @@ void Saving::tell_failure(int64_t step, const std::string& error) {
   failed_step_ = step;
   failure_ = error;
   log_.warning("CHECKPOINT OF STEP {} WAS NOT WRITTEN, older ones stay: {}", step, error);
-  if (metrics_ == nullptr) return;
-  try {
-    metrics_->write(CheckpointRecord{step, last_stall_, 0, 0, false, error});
-  } catch (const IoError& full) {
-    log_.warning("nor can this be written into the metrics: {}", full.what());
-  }
+  if (metrics_ != nullptr) metrics_->write(CheckpointRecord{step, last_stall_, 0, 0, false, error});
 }
 
 int64_t Saving::written() {

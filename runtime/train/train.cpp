@@ -56,7 +56,7 @@ class Run {
     if (rank_zero() && options_.fresh) directory_.empty(claim_->workshop());
     Logger log(log_options(communicator_, options_, directory_));
     if (agree_to_stop(communicator_, options_)) return stopped_early(log);
-    if (is_finished()) return already_finished(log);
+    if (is_finished(log)) return already_finished(log);
     // Rank 0's word is enough for the watchdog.
     communicator_.activity().set_resumable(rank_zero() && newest_step() >= 0);
 
@@ -105,6 +105,16 @@ class Run {
     claimed_ = true;
   }
 
+  bool newest_is_good(Logger& log) const {
+    try {
+      Checkpoint read_back(list_checkpoints(directory_.checkpoints()).front().directory);
+      return true;
+    } catch (const Error& error) {
+      log.warning("the finished run's last checkpoint is bad, its end is trained again: {}", error.what());
+      return false;
+    }
+  }
+
   int64_t newest_step() const {
     std::vector<CheckpointEntry> all = list_checkpoints(directory_.checkpoints());
     return all.empty() ? -1 : all.front().step;
@@ -119,9 +129,9 @@ class Run {
   }
 
   // Collective.
-  bool is_finished() {
-    int64_t finished =
-        rank_zero() && newest_step() >= session_->length.total_steps && directory_.says_finished();
+  bool is_finished(Logger& log) {
+    int64_t finished = rank_zero() && directory_.says_finished() &&
+                       newest_step() >= session_->length.total_steps && newest_is_good(log);
     communicator_.broadcast(&finished, sizeof finished, 0);
     return finished != 0;
   }
@@ -170,7 +180,10 @@ class Run {
                     position_.learning_rate_factor);
       }
     }
-    return std::make_unique<MetricsWriter>(directory_.metrics(), position_.step);
+    return std::make_unique<MetricsWriter>(
+        directory_.metrics(), position_.step, [&log](const std::string& message) {
+          log.warning("METRICS ARE INCOMPLETE from here on, training goes on: {}", message);
+        });
   }
 
   TrainResult finish(const LoopEnd& end, Logger& log) {

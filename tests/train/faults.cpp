@@ -102,6 +102,33 @@ TEST_F(Faults, a_full_disk_costs_a_warning_until_the_end) {
   EXPECT_EQ(summary("disk/run")["state"], "failed");
 }
 
+// Full for a while: no checkpoint, no metrics, and still the run goes on, tells of it, and ends in the same
+// bits.
+TEST_F(Faults, a_disk_that_is_full_for_a_while) {
+  TinyDisk disk(folder_ / "disk");
+  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
+  Config c =
+      config("train.epochs = 6\ntrain.log_every_steps = 1\nmodel.hidden = [300]\ncheckpoint.keep = 1\n");
+  std::string whole = run(c, 2, "whole").result.parameters_sha256;
+  std::filesystem::path filler = folder_ / "disk/filler";
+  RunOutcome outcome = run(c, 2, "disk/run", [&](TrainOptions& options, int rank) {
+    if (rank != 0) return;
+    options.hooks.after_step = [&](const TrainRecord& record) {
+      if (record.step == 6) {
+        std::ofstream file(filler, std::ios::binary);
+        while (file << std::string(1000, 'x') << std::flush) {
+        }
+      }
+      if (record.step == 19) std::filesystem::remove(filler);
+    };
+  });
+  EXPECT_EQ(outcome.result.state, Outcome::finished);
+  EXPECT_EQ(outcome.result.parameters_sha256, whole);
+  EXPECT_GE(summary("disk/run")["checkpoints_failed"], 2);
+  EXPECT_EQ(summary("disk/run")["checkpoint_step"], 24);
+  EXPECT_THAT(text_of("disk/run/metrics.jsonl"), testing::HasSubstr("\"step\":24"));
+}
+
 TEST_F(Faults, a_run_directory_that_cannot_be) {
   std::ofstream(folder_ / "file") << "in the way";
   expect_error(ExitCode::io, {"file"}, [&] { run(config(), 1, "file/run"); });
