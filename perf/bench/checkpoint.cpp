@@ -150,6 +150,7 @@ void round(const fs::path& folder, size_t bytes, int threads) {
          }));
     tell("stall", seconds_of([&] { saver.copy(state.content(step + 1)); }));
     ++step;
+    fs::remove(folder / "plain");  // ours is a new file, too
     tell("plain_write", seconds_of([&] { plain_write(folder / "plain", source); }));
     tell("write", save());  // until it is committed; the one before is deleted after that
     tell("plain_read", seconds_of([&] { plain_read(folder / "plain", target); }));
