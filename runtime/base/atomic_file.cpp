@@ -1,6 +1,7 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,6 +29,11 @@ void write_all(const Descriptor& file, std::span<const std::byte> bytes, const f
     if (written < 0) throw_io(path, "write failed");
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
+}
+
+bool is_directory_there(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
 }
 
 fs::path name_aside(fs::path path) { return path += ".partial-" + std::to_string(::getpid()); }
@@ -76,12 +82,17 @@ void PendingFile::commit() {
   sync_directory(folder_of(path_));
 }
 
+bool is_absent(const fs::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 std::string read_file(const fs::path& path) {
-  if (!fs::exists(path)) throw MissingInputError("{}: no such file", path.string());
+  if (is_absent(path)) throw MissingInputError("{}: no such file", path.string());
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream text;
   text << stream.rdbuf();
-  if (!stream || fs::is_directory(path)) throw IoError("{}: cannot be read", path.string());
+  if (!stream || is_directory_there(path)) throw IoError("{}: cannot be read", path.string());
   return std::move(text).str();
 }
 

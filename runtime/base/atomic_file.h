@@ -34,6 +34,10 @@ class PendingFile {
   bool committed_ = false;
 };
 
+// Whether nothing is there under this name. An error that says neither (a file system that does not answer,
+// no permission) is no absence.
+bool is_absent(const std::filesystem::path& path);
+
 // The whole file. Throws MissingInputError when there is none, IoError when it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 

@@ -87,9 +87,12 @@ bool is_gone(const fs::path& path) {
 
 [[noreturn]] void throw_taken_over(const fs::path& workshop) {
   fs::path checkpoints = workshop.parent_path();
-  std::optional<Holder> holder;
-  if (!is_gone(checkpoints))
-    holder = read_holder(checkpoints / start_folder_name(look_around(checkpoints).newest));
+  int64_t newest = is_gone(checkpoints) ? 0 : look_around(checkpoints).newest;
+  if (newest <= start_of_folder_name(workshop.filename().string())) {
+    throw IoError("{}: is gone, though no other start has taken the run over: was the run directory moved?",
+                  workshop.string());
+  }
+  std::optional<Holder> holder = read_holder(checkpoints / start_folder_name(newest));
   throw ClaimError("the run has been taken over by {}: this start must not write any more",
                    holder ? describe(*holder) : "another start");
 }
@@ -145,9 +148,11 @@ bool try_start(const fs::path& checkpoints, const Holder& holder) {
 // Retries, since one that is being fenced may be making a file inside at this moment.
 void remove_tree(const fs::path& path) {
   std::error_code error;
-  for (int time = 0; time < 5; ++time) {
+  // NFS keeps what somebody has open under another name for a while.
+  for (auto pause = std::chrono::milliseconds(1); pause < std::chrono::seconds(3); pause *= 4) {
     fs::remove_all(path, error);
     if (!error) return;
+    std::this_thread::sleep_for(pause);
   }
   throw IoError("{}: cannot be removed: {}; remove it by hand and start again", path.string(),
                 error.message());
@@ -252,6 +257,7 @@ RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
     holder.start = found.newest + 1;
     // For whoever comes after a kill within the next lines, which is a start without progress, too.
     if (former && is_restart(*former, holder)) {
+      holder.emptied = former->emptied;
       holder.newest_step = former->newest_step;
       holder.starts_without_progress = former->starts_without_progress + 1;
     } else {
@@ -300,6 +306,13 @@ void RunClaim::count_progress(const std::optional<Holder>& former, const ClaimOp
 }
 
 RunClaim::~RunClaim() { state_->end(); }
+
+void RunClaim::mark_emptied() {
+  state_->holder.emptied = true;
+  state_->write_holder();
+}
+
+bool RunClaim::emptied_by_this_job() const { return state_->holder.emptied; }
 
 void RunClaim::mark_done() {
   state_->holder.done = true;

@@ -58,6 +58,10 @@ class RunClaim {
   ~RunClaim();
   // The run has come to its end: starting it again is no restart without progress.
   void mark_done();
+  // A start with --fresh has emptied the run directory: further starts of its SLURM job, which come with the
+  // same command line, must not.
+  void mark_emptied();
+  bool emptied_by_this_job() const;
   RunClaim(const RunClaim&) = delete;
   RunClaim& operator=(const RunClaim&) = delete;
 
@@ -72,7 +76,7 @@ class RunClaim {
 };
 
 // Throws ClaimError when `workshop` has been taken by a later start: what went wrong there went wrong for
-// that reason.
+// that reason. IoError when it is gone without one: somebody has moved the run directory.
 void require_workshop(const std::filesystem::path& workshop);
 
 // Renames `file`, which lies in `workshop`, to `target` and makes that durable. Throws ClaimError when the

@@ -160,6 +160,7 @@ std::string holder_json(const Holder& holder) {
                                    {"slurm_cluster", holder.cluster},
                                    {"newest_step", holder.newest_step},
                                    {"starts_without_progress", holder.starts_without_progress},
+                                   {"emptied", holder.emptied},
                                    {"done", holder.done}};
   return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
@@ -183,6 +184,7 @@ std::optional<Holder> read_holder(const fs::path& workshop) {
     holder.cluster = object.value("slurm_cluster", "");
     holder.newest_step = object.at("newest_step").get<int64_t>();
     holder.starts_without_progress = object.at("starts_without_progress").get<int64_t>();
+    holder.emptied = object.at("emptied").get<bool>();
     holder.done = object.at("done").get<bool>();
     holder.ended = ended;
     return holder;

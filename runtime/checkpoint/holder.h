@@ -27,6 +27,7 @@ struct Holder {
   std::string cluster;
   int64_t newest_step = -1;             // that the run could go on from when this start began
   int64_t starts_without_progress = 0;  // in a row, of one SLURM job, this one included
+  bool emptied = false;                 // a start of this job with --fresh has emptied the run directory
   bool done = false;                    // the run has come to its end
   bool ended = false;                   // by the file's name
 };

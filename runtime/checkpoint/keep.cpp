@@ -34,7 +34,7 @@ std::vector<fs::path> entries(const fs::path& directory) {
 std::optional<Manifest> readable_manifest(const fs::path& directory) {
   try {
     return read_manifest(directory);
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     return std::nullopt;
   }
 }
@@ -99,7 +99,8 @@ void remove_leftovers(const fs::path& checkpoints, int64_t start) {
   for (const fs::path& directory : entries(checkpoints)) {
     if (step_of_folder_name(directory.filename().string()) < 0) continue;
     std::set<std::string> named = {Manifest::file_name};
-    if (fs::exists(directory / Manifest::file_name, ignored)) {
+    // Only where there is none for sure: an answer that fails must not cost a checkpoint its files.
+    if (!is_absent(directory / Manifest::file_name)) {
       std::optional<Manifest> manifest = readable_manifest(directory);
       if (!manifest) continue;  // a damaged one stays to be looked at, until it is let go
       for (const ManifestFile& file : manifest->files) named.insert(file.name);
@@ -114,19 +115,26 @@ void remove_leftovers(const fs::path& checkpoints, int64_t start) {
 
 void tidy_up(const fs::path& checkpoints, const fs::path& workshop, int64_t start, int64_t step,
              const KeepRule& rule) {
+  // One that cannot be deleted (another owner's) is no reason to keep the others.
+  auto remove = [&workshop](const CheckpointEntry& entry) {
+    try {
+      delete_checkpoint(entry.directory, workshop);
+    } catch (const std::exception&) {
+    }
+  };
   try {
     std::vector<CheckpointEntry> stay;
     for (const CheckpointEntry& entry : list_checkpoints(checkpoints)) {
       if (entry.step > step) {
-        delete_checkpoint(entry.directory, workshop);
+        remove(entry);
       } else {
         stay.push_back(entry);
       }
     }
-    for (const CheckpointEntry& entry : not_kept(stay, rule)) delete_checkpoint(entry.directory, workshop);
-  } catch (const Error&) {
+    for (const CheckpointEntry& entry : not_kept(stay, rule)) remove(entry);
+    remove_leftovers(checkpoints, start);
+  } catch (const std::exception&) {
   }
-  remove_leftovers(checkpoints, start);
 }
 
 std::string state_file_name(int64_t start, int shard, bool again) {

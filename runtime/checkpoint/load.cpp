@@ -1,10 +1,12 @@
 #include "checkpoint/load.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <set>
 #include <system_error>
+#include <thread>
 
 #include "base/hashed_file.h"
 #include "base/hdf5.h"
@@ -216,7 +218,27 @@ LoadedCheckpoint load_checkpoint(const fs::path& directory, const LoadTargets& t
   return loaded;
 }
 
+// A second time where a file system did not answer: what cannot be read is passed over, and the run saves
+// over it.
+LoadedCheckpoint load_checkpoint_patiently(const fs::path& directory, const LoadTargets& targets) {
+  try {
+    return load_checkpoint(directory, targets);
+  } catch (const IoError&) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    return load_checkpoint(directory, targets);
+  }
+}
+
 }  // namespace
+
+void verify_checkpoint(const fs::path& directory) {
+  Manifest manifest = read_manifest(directory);
+  if (manifest.version == 1) {
+    Checkpoint read_back(directory);
+    return;
+  }
+  for (const ManifestFile& file : manifest.files) stream_verified(directory / file.name, file, {});
+}
 
 std::optional<LoadedCheckpoint> load_newest_checkpoint(const fs::path& checkpoints,
                                                        const LoadTargets& targets,
@@ -224,8 +246,10 @@ std::optional<LoadedCheckpoint> load_newest_checkpoint(const fs::path& checkpoin
   std::vector<CheckpointEntry> found = list_checkpoints(checkpoints);
   for (const CheckpointEntry& entry : found) {
     try {
-      return load_checkpoint(entry.directory, targets);
+      return load_checkpoint_patiently(entry.directory, targets);
     } catch (const CheckpointMismatch&) {
+      throw;
+    } catch (const NewerFormatError&) {
       throw;
     } catch (const std::exception& error) {  // damaged tables may ask for any amount of memory
       if (warn) warn(fmt::format("skipping the checkpoint of step {}: {}", entry.step, error.what()));

@@ -7,9 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "checkpoint/content.h"
 
 namespace trireme {
+
+// Of a build that is newer than this one: to pass it over would throw away what that build has done.
+struct NewerFormatError : CheckpointError {
+  using CheckpointError::CheckpointError;
+};
 
 struct ManifestFile {
   std::string name;  // inside the checkpoint's folder
@@ -35,8 +41,8 @@ struct Manifest {
 std::string manifest_json(const Manifest& manifest);
 
 // Reads `directory`/manifest.json. Throws CheckpointError naming it and what is wrong (torn, a flipped bit,
-// not JSON, a field that is missing or of the wrong type, a version from the future, a file name that points
-// out of the folder).
+// not JSON, a field that is missing or of the wrong type, a file name that points out of the folder),
+// NewerFormatError.
 Manifest read_manifest(const std::filesystem::path& directory);
 
 // "step-0000000938"

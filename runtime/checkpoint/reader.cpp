@@ -4,6 +4,7 @@
 #include <deque>
 #include <system_error>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/hashed_file.h"
@@ -25,7 +26,7 @@ constexpr const char* advice =
 // The bytes of the file that the manifest names, when they are what was written.
 PageMemory read_verified(const fs::path& directory, const Manifest& manifest, const ManifestFile& file) {
   fs::path path = directory / file.name;
-  if (!fs::exists(path)) throw CheckpointError("{}: is missing, though the manifest names it", path.string());
+  if (is_absent(path)) throw CheckpointError("{}: is missing, though the manifest names it", path.string());
   std::error_code error;
   auto bytes = fs::file_size(path, error);
   if (!error && bytes != file.bytes) {
@@ -126,9 +127,8 @@ std::vector<CheckpointEntry> list_checkpoints(const fs::path& checkpoints) {
   for (auto entry = fs::directory_iterator(checkpoints, error); !error && entry != fs::directory_iterator();
        entry.increment(error)) {
     int64_t step = step_of_folder_name(entry->path().filename().string());
-    std::error_code ignored;
-    if (step >= 0 && fs::exists(entry->path() / Manifest::file_name, ignored))
-      found.push_back({step, entry->path()});
+    // Where nobody can say whether there is one, loading finds out, loudly.
+    if (step >= 0 && !is_absent(entry->path() / Manifest::file_name)) found.push_back({step, entry->path()});
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     throw IoError("{}: cannot list the checkpoints: {}", checkpoints.string(), error.message());
@@ -144,7 +144,7 @@ struct Checkpoint::Memory {
 
 Checkpoint::Checkpoint(const fs::path& directory)
     : directory_(directory), memory_(std::make_unique<Memory>()) {
-  if (!fs::exists(directory / Manifest::file_name)) {
+  if (is_absent(directory / Manifest::file_name)) {
     throw CheckpointError("{}: has no {}: it is no checkpoint, or its writer was killed", directory.string(),
                           Manifest::file_name);
   }
@@ -240,7 +240,9 @@ std::optional<Checkpoint> open_newest_checkpoint(const fs::path& checkpoints,
   for (const CheckpointEntry& entry : found) {
     try {
       return Checkpoint(entry.directory);
-    } catch (const Error& error) {
+    } catch (const NewerFormatError&) {
+      throw;
+    } catch (const std::exception& error) {
       if (warn) warn(fmt::format("skipping the checkpoint of step {}: {}", entry.step, error.what()));
     }
   }

@@ -83,13 +83,19 @@ void leave_failure(const fs::path& record, const std::string& error) noexcept {
 
 // Whether the checkpoint that `directory` already holds names this file.
 bool names_file(const fs::path& directory, const std::string& name) {
-  std::error_code unknown;
-  if (!fs::exists(directory / Manifest::file_name, unknown) && !unknown) return false;
+  if (is_absent(directory / Manifest::file_name)) return false;
   try {
     return std::ranges::count(read_manifest(directory).files, name, &ManifestFile::name) > 0;
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     return true;  // one that cannot be read may have named anything
   }
+}
+
+// This folder alone: where the run directory was moved away, nothing of it is made anew.
+void make_step_folder(const fs::path& directory) {
+  std::error_code error;
+  fs::create_directory(directory, error);
+  if (error) throw IoError("{}: cannot create the directory: {}", directory.string(), error.message());
 }
 
 }  // namespace
@@ -120,13 +126,18 @@ Saver::~Saver() {
 
 void Saver::prepare(const CheckpointContent& content) {
   if (image_ || preparing_.joinable()) return;
-  preparing_ = std::thread([this, part = shard_of(content, target_.shard, target_.shards)] {
+  auto lay_out = [this, part = shard_of(content, target_.shard, target_.shards)] {
     try {
       image_ = std::make_unique<StateImage>(part, layout_path(target_));
     } catch (const std::exception&) {
       // copy() meets it again, where it can be told.
     }
-  });
+  };
+  try {
+    preparing_ = std::thread(std::move(lay_out));
+  } catch (const std::system_error&) {
+    // No thread to be had: the first copy() lays it out.
+  }
 }
 
 bool Saver::copy(const CheckpointContent& content) {
@@ -210,7 +221,7 @@ void Saver::save_part(SaveReport& report, Clock::time_point begin) {
   ManifestFile file;
   fs::path record = record_path(target_, saves_, target_.shard);
   try {
-    make_directories(directory);
+    make_step_folder(directory);
     sync_directory(target_.checkpoints);
     // A checkpoint of this step stays whole until the new manifest is renamed over the old one: so the new
     // file takes a name that the old manifest does not use.
@@ -276,6 +287,11 @@ void Saver::wait_for_record(const fs::path& record) {
     changed_.wait_for(lock, pause, [this] { return !given_up_.empty(); });
     if (!given_up_.empty()) throw IoError("not all parts of it were written: {}", given_up_);
   }
+}
+
+bool Saver::part_failed() const {
+  std::lock_guard lock(mutex_);
+  return part_written_ && !part_error_.empty();
 }
 
 std::string Saver::wait_for_part() {

@@ -72,6 +72,8 @@ class Saver {
   void write();
   // While a save is being written.
   bool busy() const { return busy_.load(std::memory_order_acquire); }
+  // Whether the writing of this writer's file has failed, in the newest save.
+  bool part_failed() const;
   // Waits until this writer's file is written (or its writing has failed); the reason, or "".
   std::string wait_for_part();
   // Waits for the commit.

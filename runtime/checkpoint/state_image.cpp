@@ -215,10 +215,17 @@ bool StateImage::fill(const CheckpointContent& content, int threads) {
       if (!stream_copy(one.from, one.to, one.count) && one.parameter) finite = false;
     }
   };
-  std::vector<std::thread> helpers;
-  for (size_t i = 1; i < workers; ++i) helpers.emplace_back(work, std::cref(parts[i]));
-  work(parts[0]);
-  for (std::thread& helper : helpers) helper.join();
+  {
+    std::vector<std::jthread> helpers;
+    size_t begun = 1;
+    try {
+      for (; begun < workers; ++begun) helpers.emplace_back(work, std::cref(parts[begun]));
+    } catch (const std::system_error&) {
+      // No more threads to be had: this one does the rest.
+    }
+    work(parts[0]);
+    for (; begun < workers; ++begun) work(parts[begun]);
+  }
 
   std::string record = run_record(content.run);
   std::memset(memory_.data() + record_address_, 0, record_bytes_);

@@ -64,7 +64,12 @@ MetricsWriter::~MetricsWriter() { close(); }
 
 void MetricsWriter::rewind(int64_t step) {
   close();
-  open(step);
+  try {
+    open(step);
+  } catch (const IoError& error) {
+    if (!lost_) throw;
+    if (lost_lines_++ == 0) lost_(error.what());
+  }
 }
 
 void MetricsWriter::open(int64_t step) {

@@ -4,9 +4,12 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
+#include "checkpoint/load.h"
 #include "checkpoint/manifest.h"
 #include "train/resume.h"
 
@@ -147,13 +150,23 @@ void Saving::collect_spread_slots(bool take) {
   }
 }
 
-// All parts first: the writer that commits would wait for one that cannot come.
-void Saving::wait_for_writers() {
-  if (shards_ > 1) {
-    std::string error = leads() ? saver_->wait_for_part() : "";
-    if (worst(error.empty() ? 0 : 1) != 0 && rank_zero())
-      saver_->give_up("the writer of another host has failed");
+// Collective: until no rank says that it is busy. In rounds, so that a watchdog sees ranks that wait and not
+// ranks that hang, however long a slow disk takes.
+void Saving::wait_together(const std::function<bool()>& busy) {
+  for (auto pause = std::chrono::microseconds(100); worst(busy() ? 1 : 0) != 0;
+       pause = std::min(pause * 2, std::chrono::microseconds(50000))) {
+    std::this_thread::sleep_for(pause);
   }
+}
+
+// The writer that commits would wait for a part that cannot come: ranks tell each other of those.
+void Saving::wait_for_writers() {
+  wait_together([this] {
+    if (shards_ > 1 && worst(leads() && saver_->part_failed() ? 1 : 0) != 0 && rank_zero()) {
+      saver_->give_up("the writer of another host has failed");
+    }
+    return leads() && saver_->busy();
+  });
   if (leads()) saver_->wait();
   tell();
 }
@@ -202,15 +215,22 @@ int64_t Saving::written() {
 
 void Saving::require(int64_t step) {
   settle();
-  std::string error;
-  if (rank_zero()) {
-    if (failed_step_ == step) error = failure_;
-    try {
-      if (error.empty()) Checkpoint read_back(checkpoints_ / step_folder_name(step));
-    } catch (const Error& wrong) {
-      error = fmt::format("it was written, but reading it back: {}", wrong.what());
-    }
+  std::string error = rank_zero() && failed_step_ == step ? failure_ : "";
+  std::future<std::string> verdict;
+  if (rank_zero() && error.empty()) {
+    verdict = std::async(std::launch::async, [folder = checkpoints_ / step_folder_name(step)] {
+      try {
+        verify_checkpoint(folder);
+      } catch (const std::exception& wrong) {
+        return fmt::format("it was written, but reading it back: {}", wrong.what());
+      }
+      return std::string();
+    });
   }
+  wait_together([&verdict] {
+    return verdict.valid() && verdict.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
+  });
+  if (verdict.valid()) error = verdict.get();
   if (worst(error.empty() ? 0 : 1) == 0) return;
   throw IoError(
       "the checkpoint of step {}, where the run ends, could not be written{}{}: make room below {} and "

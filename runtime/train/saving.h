@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +61,7 @@ class Saving {
   bool leads() const { return saver_ != nullptr; }
   bool rank_zero() const { return session_.communicator.rank() == 0; }
   int64_t worst(int64_t own);
+  void wait_together(const std::function<bool()>& busy);
   void wait_for_writers();
   // What became of the copy on this rank, the worse the greater.
   enum Verdict : int64_t { copied, failed, not_finite };

@@ -51,6 +51,7 @@ class StepLoop {
     stop_voted_ = agree_to_stop(session_.communicator, options_);
     while (true) {
       activity().begin_phase("training");
+      end.stopped = false;
       bool last = position_.step >= session_.length.total_steps;
       bool validates = validation_due();
       if (stop_voted_ && position_.step == 0) {  // nothing to save yet

@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "checkpoint/claim.h"
 #include "checkpoint/keep.h"
+#include "checkpoint/load.h"
 #include "checkpoint/reader.h"
 #include "comm/world.h"
 #include "telemetry/log.h"
@@ -53,8 +54,15 @@ class Run {
     claim_run();
     communicator_.activity().begin_phase("loading");
     session_ = std::make_unique<Session>(config_, communicator_);
-    if (rank_zero() && options_.fresh) directory_.empty(claim_->workshop());
+    bool emptied_before = rank_zero() && claim_->emptied_by_this_job();
+    if (rank_zero() && options_.fresh && !emptied_before) {
+      directory_.empty(claim_->workshop());
+      claim_->mark_emptied();
+    }
     Logger log(log_options(communicator_, options_, directory_));
+    if (options_.fresh && emptied_before) {
+      log.info("--fresh was done by an earlier start of this SLURM job: this one goes on");
+    }
     if (agree_to_stop(communicator_, options_)) return stopped_early(log);
     if (is_finished(log)) return already_finished(log);
     // Rank 0's word is enough for the watchdog.
@@ -74,6 +82,7 @@ class Run {
   void leave_failure(const std::string& message) const noexcept {
     try {
       if (!claimed_) return;  // the run is another's
+      if (claim_) require_workshop(claim_->workshop());
       if (!rank_zero() && !std::filesystem::exists(directory_.path())) return;
       if (std::filesystem::exists(directory_.summary())) return;
       make_directories(directory_.path());
@@ -105,11 +114,21 @@ class Run {
     claimed_ = true;
   }
 
+  // A stop has saved its state: that there is no room for its summary is no reason to say that it failed.
+  void write_summary_of(Outcome outcome, const Summary& summary, Logger& log) const {
+    try {
+      write_summary(directory_.summary(), summary);
+    } catch (const IoError& error) {
+      if (outcome != Outcome::stopped) throw;
+      log.warning("the state is saved, but not the summary: {}", error.what());
+    }
+  }
+
   bool newest_is_good(Logger& log) const {
     try {
-      Checkpoint read_back(list_checkpoints(directory_.checkpoints()).front().directory);
+      verify_checkpoint(list_checkpoints(directory_.checkpoints()).front().directory);
       return true;
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       log.warning("the finished run's last checkpoint is bad, its end is trained again: {}", error.what());
       return false;
     }
@@ -205,8 +224,9 @@ class Run {
       summary.checkpoints_written = end.saving.written;
       summary.checkpoints_failed = end.saving.failed;
       summary.checkpoint_stall_seconds = end.saving.stall_seconds;
+      require_workshop(claim_->workshop());
       clear_up(position_.step);
-      write_summary(directory_.summary(), summary);
+      write_summary_of(result.state, summary, log);
       if (!end.stopped) mark_done(log);
       log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
                end.stopped ? "stopped by request, state saved," : "finished", position_.step,
@@ -251,6 +271,8 @@ TrainResult train(const Config& config, Communicator& communicator, const TrainO
   Run run(config, communicator, options, directory);
   try {
     return run.go();
+  } catch (const ClaimError&) {
+    throw;  // the run is another's
   } catch (const std::exception& error) {
     run.leave_failure(error.what());
     throw;

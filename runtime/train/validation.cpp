@@ -8,8 +8,10 @@ namespace {
 
 struct Sums {
   ValidationSums figures{};
-  double count = 0, stop_votes = 0;
+  double count = 0;
 };
+
+constexpr int64_t batches_per_vote = 8;
 
 }  // namespace
 
@@ -21,17 +23,20 @@ std::optional<ValidationRecord> validate(Session& session, int64_t step,
   AveragesInPlace averages(*session.learner);
   Loader loader = Loader::sequential(*session.data.validation, session.config.data, options);
   Sums sums;
-  while (std::optional<Batch> batch = loader.next()) {
-    if (stop_requested && stop_requested()) {
-      sums.stop_votes = 1;
-      break;
+  // Every rank gets equally many batches, so all vote together, and one that alone was asked to stop stops
+  // all.
+  for (int64_t number = 0; std::optional<Batch> batch = loader.next(); ++number) {
+    if (number % batches_per_vote == 0) {
+      int64_t stop = stop_requested && stop_requested() ? 1 : 0;
+      session.communicator.all_reduce(&stop, 1, DType::int64, ReduceOp::max);
+      if (stop != 0) return std::nullopt;
     }
     if (batch->count == 0) continue;
     session.learner->evaluate(*batch, sums.figures);
     sums.count += static_cast<double>(batch->count);
   }
   session.communicator.all_reduce(&sums, sizeof sums / sizeof(double), DType::float64);
-  if (sums.stop_votes > 0 || sums.count == 0) return std::nullopt;
+  if (sums.count == 0) return std::nullopt;
   ValidationRecord record = session.learner->validation_record(sums.figures, sums.count);
   record.step = step;
   record.epoch = session.running_epoch(step);

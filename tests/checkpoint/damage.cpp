@@ -5,7 +5,8 @@
 #include <functional>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "checkpoint/load.h"
+#include "checkpoint/manifest.h"
 #include "checkpoint/sample.h"
 #include "checkpoint/writer.h"
 
@@ -32,13 +33,6 @@ struct Damage {
 };
 
 std::ostream& operator<<(std::ostream& stream, const Damage& damage) { return stream << damage.name; }
-
-// As if it had been written so: with a hash of its own that is right.
-void put_manifest(const fs::path& at, const std::string& text) {
-  std::string body = text.substr(0, text.rfind(",\n  \"hash\""));
-  std::string hash = xxh3_hex(std::as_bytes(std::span(body)));
-  put_text(at / "manifest.json", body + ",\n  \"hash\": \"" + hash + "\"\n}\n");
-}
 
 const std::vector<Damage>& damages() {
   static const std::vector<Damage> all{
@@ -82,7 +76,7 @@ const std::vector<Damage>& damages() {
          std::string text = text_of(at / "manifest.json");
          size_t digit = text.find("xxh3_128\": \"") + 14;
          text[digit] = text[digit] == '0' ? '1' : '0';
-         put_manifest(at, text);
+         test::put_manifest(at, text);
        },
        "-0.h5: is damaged"},
       {"ManifestWithAFlippedBit",
@@ -98,26 +92,27 @@ const std::vector<Damage>& damages() {
        "its own hash does not match"},
       {"ManifestWithWrongSize",
        [](const fs::path& at) {
-         put_manifest(at, replaced(text_of(at / "manifest.json"), "\"bytes\": ", "\"bytes\": 1"));
+         test::put_manifest(at, replaced(text_of(at / "manifest.json"), "\"bytes\": ", "\"bytes\": 1"));
        },
        "the manifest says"},
       {"ManifestWithWrongStep",
        [](const fs::path& at) {
-         put_manifest(at, replaced(text_of(at / "manifest.json"), "\"step\": 20", "\"step\": 21"));
+         test::put_manifest(at, replaced(text_of(at / "manifest.json"), "\"step\": 20", "\"step\": 21"));
        },
        "is of step 20"},
-      {"ManifestFromTheFuture",
+      {"ManifestWithAFlippedVersion",
        [](const fs::path& at) {
          put_text(at / "manifest.json",
                   replaced(text_of(at / "manifest.json"), "\"version\": 2", "\"version\": 3"));
        },
-       "format version 3"},
+       "its own hash does not match"},
       {"ManifestOfSomethingElse",
        [](const fs::path& at) { put_text(at / "manifest.json", "{\"format\": \"cake\"}"); },
        "is not the manifest of a checkpoint"},
       {"ManifestPointsElsewhere",
        [](const fs::path& at) {
-         put_manifest(at, replaced(text_of(at / "manifest.json"), "state-", "../step-0000000010/state-"));
+         test::put_manifest(at,
+                            replaced(text_of(at / "manifest.json"), "state-", "../step-0000000010/state-"));
        },
        "none of the checkpoint's own"},
       {"ManifestNamesNoFile",
@@ -186,6 +181,25 @@ TEST(Damaged, NoneAtAllIsAFreshStart) {
   fs::create_directory(folder.path() / "step-0000000003");  // a writer killed at once
   put_text(folder.path() / "notes.txt", "mine");
   EXPECT_FALSE(open_newest_checkpoint(folder.path(), warn));
+}
+
+// To pass it over would be to save over what a newer build has done.
+TEST(Damaged, ANewerFormatIsRefusedByName) {
+  Folder folder;
+  save_checkpoint(folder.path(), Sample(10).content, {3});
+  fs::path newest = save_checkpoint(folder.path(), Sample(20).content, {3});
+  test::put_manifest(newest, replaced(text_of(newest / "manifest.json"), "\"version\": 2", "\"version\": 3"));
+  auto warn = [](const std::string& text) { ADD_FAILURE() << text; };
+  for (auto&& open :
+       std::vector<std::function<void()>>{[&] { open_newest_checkpoint(folder.path(), warn); },
+                                          [&] { load_newest_checkpoint(folder.path(), {}, warn); }}) {
+    try {
+      open();
+      ADD_FAILURE() << "was passed over";
+    } catch (const NewerFormatError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("format version 3"));
+    }
+  }
 }
 
 TEST(Damaged, AllBadIsAnErrorAndNoSilentFreshStart) {

@@ -1,6 +1,9 @@
 // A run that is stopped and started again, in every family and precision, ends in the bits of one that was
 // not; and what any number of ranks has saved, any other number goes on from, each sample once.
 #include <gmock/gmock.h>
+#include <stdlib.h>
+
+#include <memory>
 
 #include "support/toy_text.h"
 #include "training_fixture.h"
@@ -141,6 +144,69 @@ TEST_F(Stop, WhileLoadingKeepsWhatThereWas) {
     EXPECT_TRUE(has("run/checkpoints/step-0000000006/manifest.json"));
   }
   EXPECT_EQ(run(c, 2, "run").result.parameters_sha256, run(c, 2, "whole").result.parameters_sha256);
+}
+
+// The job's end is on rank 0's clock alone: all ranks leave the validation at once, and come back to it.
+TEST_F(Stop, InAValidationByOneRankAlone) {
+  Config c = config("train.epochs = 2\n");
+  c.data.validation_batch = 2;  // of 37 samples: many batches
+  RunOutcome part = run(c, 2, "run", [&](TrainOptions& options, int rank) {
+    auto steps = std::make_shared<int64_t>(0);
+    options.hooks.after_step = [steps](const TrainRecord& record) { *steps = record.step; };
+    options.stop_requested = [rank, steps, polls = std::make_shared<int>(0)] {
+      return rank == 0 && *steps == 4 &&
+             ++*polls >= 2;  // the first poll of the validation after step 4, or a later one
+    };
+  });
+  EXPECT_EQ(part.result.state, Outcome::stopped);
+  EXPECT_EQ(part.result.steps, 4);
+  EXPECT_TRUE(part.validations.empty());
+  EXPECT_EQ(run(c, 2, "run").result.parameters_sha256, run(c, 2, "whole").result.parameters_sha256);
+}
+
+// SLURM starts a requeued job with the same command line.
+TEST_F(Stop, FreshOnceAJob) {
+  Config c = config("train.epochs = 2\n");
+  auto fresh = [](TrainOptions& options, int) { options.fresh = true; };
+  auto fresh_and_stopped = [](TrainOptions& options, int) {
+    options.fresh = true;
+    stop_after(options, 5);
+  };
+  run(c, 1, "run");
+  ::setenv("SLURM_JOB_ID", "4711", 1);
+  EXPECT_EQ(run(c, 1, "run", fresh_and_stopped).result.steps, 6);
+  RunOutcome rest = run(c, 1, "run", fresh);
+  ::unsetenv("SLURM_JOB_ID");
+  EXPECT_EQ(rest.steps.front().step, 7);
+  EXPECT_THAT(text_of("run/log.txt"), testing::HasSubstr("--fresh was done by an earlier start"));
+  EXPECT_EQ(run(c, 1, "run", fresh).steps.front().step, 1) << "outside of the job it is anew";
+}
+
+TEST_F(Stop, AMovedRunDirectoryIsNoTakeover) {
+  Config c = config("train.epochs = 3\n");
+  expect_error(ExitCode::io, {"step 12"}, [&] {
+    run(c, 1, "run", [&](TrainOptions& options, int) {
+      options.hooks.after_step = [&](const TrainRecord& record) {
+        if (record.step == 6) std::filesystem::rename(folder_ / "run", folder_ / "moved");
+      };
+    });
+  });
+  EXPECT_FALSE(has("run/checkpoints")) << "nothing of it is made anew";
+}
+
+// Another start has taken the run: this one ends, and leaves what is the other's alone.
+TEST_F(Stop, ATakenRunIsLeftAlone) {
+  Config c = config("train.epochs = 3\n");
+  expect_error(ExitCode::usage, {"taken over"}, [&] {
+    run(c, 1, "run", [&](TrainOptions& options, int) {
+      options.hooks.after_step = [&](const TrainRecord& record) {
+        if (record.step != 6) return;
+        std::filesystem::remove_all(folder_ / "run/checkpoints/start-0001");
+        std::filesystem::create_directories(folder_ / "run/checkpoints/start-0002/sub");
+      };
+    });
+  });
+  EXPECT_FALSE(has("run/summary.json"));
 }
 
 TEST_F(Stop, ASecondRunInTheSameFolderIsRefused) {
