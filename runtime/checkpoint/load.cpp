@@ -231,7 +231,7 @@ LoadedCheckpoint load_checkpoint_patiently(const fs::path& directory, const Load
 
 }  // namespace
 
-void verify_checkpoint(const fs::path& directory) {
+void require_good_checkpoint(const fs::path& directory) {
   Manifest manifest = read_manifest(directory);
   if (manifest.version == 1) {
     Checkpoint read_back(directory);

@@ -47,6 +47,6 @@ std::optional<LoadedCheckpoint> load_newest_checkpoint(const std::filesystem::pa
 
 // Reads every byte of a checkpoint from the disk and compares hashes, with no memory to speak of. Throws
 // CheckpointError naming the file and the fault, MissingInputError, IoError.
-void verify_checkpoint(const std::filesystem::path& directory);
+void require_good_checkpoint(const std::filesystem::path& directory);
 
 }  // namespace trireme

@@ -220,7 +220,7 @@ void Saving::require(int64_t step) {
   if (rank_zero() && error.empty()) {
     verdict = std::async(std::launch::async, [folder = checkpoints_ / step_folder_name(step)] {
       try {
-        verify_checkpoint(folder);
+        require_good_checkpoint(folder);
       } catch (const std::exception& wrong) {
         return fmt::format("it was written, but reading it back: {}", wrong.what());
       }

@@ -126,7 +126,7 @@ class Run {
 
   bool newest_is_good(Logger& log) const {
     try {
-      verify_checkpoint(list_checkpoints(directory_.checkpoints()).front().directory);
+      require_good_checkpoint(list_checkpoints(directory_.checkpoints()).front().directory);
       return true;
     } catch (const std::exception& error) {
       log.warning("the finished run's last checkpoint is bad, its end is trained again: {}", error.what());
