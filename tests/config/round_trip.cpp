@@ -98,6 +98,7 @@ Config random_config(uint64_t number) {
   config.parallel.virtual_ranks =
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(config.parallel.virtual_ranks)));
   if (config.parallel.virtual_ranks > 0) config.train.micro_batches = 1;
+  if (config.data.validation.empty()) config.checkpoint.keep_best = 0;
   if (config.comm.transport != "rdma") config.comm.require_rdma = false;
   if (number % 2 == 0) {  // they exclude each other
     config.data.validation.clear();
