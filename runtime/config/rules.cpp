@@ -109,11 +109,11 @@ void check_comm(const Config& config) {
 }
 
 void check_checkpoint(const Config& config) {
-  if (config.checkpoint.keep_best == 0 || !config.data.validation.empty()) return;
+  const bool validates = !config.data.validation.empty() || config.data.validation_fraction > 0;
+  if (config.checkpoint.keep_best == 0 || validates) return;
   throw ConfigError(
-      "{}: checkpoint.keep_best = {} judges by the validation, and there is none: name a data.validation, or "
-      "leave it "
-      "away",
+      "{}: checkpoint.keep_best = {} judges by the validation, and there is none: name a data.validation or a "
+      "data.validation_fraction, or leave it away",
       config.where("checkpoint.keep_best"), config.checkpoint.keep_best);
 }
 

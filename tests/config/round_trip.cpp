@@ -98,13 +98,13 @@ Config random_config(uint64_t number) {
   config.parallel.virtual_ranks =
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(config.parallel.virtual_ranks)));
   if (config.parallel.virtual_ranks > 0) config.train.micro_batches = 1;
-  if (config.data.validation.empty()) config.checkpoint.keep_best = 0;
   if (config.comm.transport != "rdma") config.comm.require_rdma = false;
   if (number % 2 == 0) {  // they exclude each other
     config.data.validation.clear();
   } else {
     config.data.validation_fraction = 0;
   }
+  if (config.data.validation.empty() && config.data.validation_fraction == 0) config.checkpoint.keep_best = 0;
   if (config.schedule.kind == "step") {
     if (number % 2 == 0) {
       config.schedule.step_epochs = {2, 3, 1000};
