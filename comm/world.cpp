@@ -73,6 +73,9 @@ World::~World() {
   watchdog_.reset();
   if (!owns_mpi_ || failing) return;
   LocalDeadline deadline("MPI_Finalize", timeout_seconds_, resumable);
+  // MPI_Finalize meets in the launcher's PMIx server. A rank that waits there while another ends the job has
+  // mpirun deadlock or crash (Open MPI 4.1), so all meet here first.
+  MPI_Barrier(MPI_COMM_WORLD);
   MPI_Finalize();
 }
 
