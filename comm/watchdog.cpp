@@ -188,9 +188,19 @@ class Watchdog::Server final : public Watch {
       peer.rank = word.rank;
       table_.hear(word.rank, word.status, time);
       if (word.word == WatchWord::goodbye) table_.leave(word.rank);
-      if (word.word == WatchWord::failing) table_.fail(word.rank, time);
+      if (word.word == WatchWord::failing) {
+        table_.fail(word.rank, time);
+        pass_on_failure(word.rank);
+      }
     }
     if (!peer.socket.open() && peer.rank >= 0) table_.lose(peer.rank);
+  }
+
+  // The launcher may end this rank before others: they must not take it for the culprit.
+  void pass_on_failure(int rank) {
+    WatchFrame word = frame(WatchWord::failing);
+    word.rank = rank;
+    for (Peer& peer : peers_) peer.socket.send(word);
   }
 
   void end_job(const std::string& reason) {
@@ -239,7 +249,7 @@ class Watchdog::Client final : public Watch {
       heard_ = time;
       if (word.word == WatchWord::end) ::_exit(word.code);
       if (word.word == WatchWord::goodbye) server_left_ = true;
-      if (word.word == WatchWord::failing) server_failed_ = time;
+      if (word.word == WatchWord::failing) (word.rank == 0 ? server_failed_ : other_failed_) = time;
     }
     if (server_left_) return;
     if (server_failed_ >= 0) {
@@ -247,6 +257,7 @@ class Watchdog::Client final : public Watch {
         end_alone("has failed, and the job has not ended since");
       return;
     }
+    if (other_failed_ >= 0 && time - other_failed_ < WatchTable::failing_seconds) return;
     if (!socket_.open()) end_alone("is gone without a word (killed, crashed, or its node died)");
     if (time - heard_ >= timeout_) {
       end_alone(
@@ -287,6 +298,7 @@ class Watchdog::Client final : public Watch {
   double said_ = -beat_seconds;
   bool server_left_ = false;
   double server_failed_ = -1;
+  double other_failed_ = -1;
 };
 
 Watchdog::Watchdog(Communicator& group, double timeout_seconds) {

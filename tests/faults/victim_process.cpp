@@ -125,7 +125,7 @@ std::string joined(const std::set<std::string>& names) {
 }
 
 // Of all that may lie in checkpoints/.
-std::string wrong_with_checkpoints(const fs::path& checkpoints) {
+std::string wrong_with_checkpoints(const fs::path& checkpoints, int64_t least) {
   int starts = 0;
   int64_t whole = 0;
   for (const std::string& name : names_in(checkpoints)) {
@@ -147,7 +147,7 @@ std::string wrong_with_checkpoints(const fs::path& checkpoints) {
     ++whole;
   }
   if (starts != 1) return fmt::format("{} starts' folders", starts);
-  if (whole != victim_keep) return fmt::format("{} checkpoints", whole);
+  if (whole < least || whole > victim_keep) return fmt::format("{} checkpoints", whole);
   return "";
 }
 
@@ -243,7 +243,7 @@ std::string sha256_of(const fs::path& run_directory) {
   return summary.is_object() ? summary.value("parameters_sha256", "") : "";
 }
 
-std::string wrong_with_finished_run(const fs::path& run_directory, const std::string& sha256) {
+std::string wrong_with_finished_run(const fs::path& run_directory, const std::string& sha256, int64_t least) {
   nlohmann::json summary =
       nlohmann::json::parse(text_of(run_directory / "summary.json"), nullptr, /*allow_exceptions=*/false);
   if (!summary.is_object() || summary.value("state", "") != "finished") {
@@ -251,7 +251,7 @@ std::string wrong_with_finished_run(const fs::path& run_directory, const std::st
   }
   if (summary.value("parameters_sha256", "") != sha256) return "other parameters";
   if (summary.value("steps", int64_t{0}) != victim_steps) return "another number of steps";
-  return wrong_with_checkpoints(run_directory / "checkpoints");
+  return wrong_with_checkpoints(run_directory / "checkpoints", least);
 }
 
 int64_t newest_whole_step(const fs::path& run_directory, std::string& wrong) {

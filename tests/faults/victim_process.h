@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "faults/victim_run.h"
 #include "support/temporary_folder.h"
 
 namespace trireme::test {
@@ -79,7 +80,9 @@ class Victims {
 
 // What is wrong with it, or "". A run that has ended well: summary.json says finished with this hash, the
 // newest two checkpoints are whole, and nothing else lies in checkpoints/ but one start's folder.
-std::string wrong_with_finished_run(const std::filesystem::path& run_directory, const std::string& sha256);
+// It has victim_keep checkpoints, or `least` and more.
+std::string wrong_with_finished_run(const std::filesystem::path& run_directory, const std::string& sha256,
+                                    int64_t least = victim_keep);
 
 // "parameters_sha256" of its summary.json, "" when there is none.
 std::string sha256_of(const std::filesystem::path& run_directory);
