@@ -1,0 +1,134 @@
+// What the classes of this folder share behind their handles. For comm/ucx/*.cpp only.
+#pragma once
+
+#include <ucp/api/ucp.h>
+
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/descriptor.h"
+#include "comm/ucx/worker.h"
+
+namespace trireme {
+
+struct UcxRequestState {
+  ucs_status_t status = UCS_INPROGRESS;
+  UcxWorkerState* worker = nullptr;  // while under way
+  size_t place = 0;                  // in the worker's list of those under way
+  void* handle = nullptr;            // UCX's request, while under way
+  UcxCompletion callback;
+  std::vector<std::byte> header;  // UCX reads it until done
+  const char* operation = "";     // for messages
+  size_t bytes = 0;
+  std::shared_ptr<const std::string> peer;  // may be null
+
+  std::string describe() const;
+};
+
+struct UcxEndpointState : std::enable_shared_from_this<UcxEndpointState> {
+  std::shared_ptr<UcxWorkerState> worker;
+  std::shared_ptr<const std::string> name;
+  ucp_ep_h handle = nullptr;  // nullptr once closed
+  bool closed = false;
+  ucs_status_t failure = UCS_OK;
+  bool told = false;  // the callback was called, or will be at the next progress()
+  std::function<void(ucs_status_t)> on_failure;
+
+  void tell_failure();
+};
+
+struct UcxWorkerState {
+  UcxWorkerState(std::shared_ptr<ucp_context> context_handle);
+  ~UcxWorkerState();
+  UcxWorkerState(const UcxWorkerState&) = delete;
+
+  // ---- what UcxWorker does
+  bool progress();
+  bool wait(std::chrono::nanoseconds limit);
+  bool arm();
+  // Closes all endpoints and the worker; what is under way is done with an error. No callback is called any
+  // more.
+  void shut_down();
+
+  // ---- requests
+  // A request that is about to begin: `begin` calls UCX with the parameters given and answers what UCX
+  // answered.
+  template <class Begin>
+  UcxRequest start(std::shared_ptr<UcxRequestState> state, ucp_request_param_t& param, Begin&& begin);
+  // A request that is done already.
+  UcxRequest finished(std::shared_ptr<UcxRequestState> state, ucs_status_t status);
+  void finish(UcxRequestState* state, ucs_status_t status);
+
+  // ---- endpoints
+  void close(const std::shared_ptr<UcxEndpointState>& endpoint);
+  void close_now(std::shared_ptr<UcxEndpointState> endpoint, ucp_ep_h handle);
+
+  // ---- messages
+  struct Handler {
+    UcxWorkerState* worker;
+    UcxWorker::MessageHandler call;
+  };
+  void on_message(unsigned id, UcxWorker::MessageHandler handler);
+  static ucs_status_t arrived(void* handler, const void* header, size_t header_length, void* data,
+                              size_t length, const ucp_am_recv_param_t* param);
+
+  struct Closing {
+    std::shared_ptr<UcxEndpointState> endpoint;
+    ucp_ep_h handle;
+    void* request;  // nullptr: not begun
+  };
+
+  std::shared_ptr<ucp_context> context;
+  ucp_worker_h worker = nullptr;  // nullptr once shut down
+  int ucx_events = -1;            // UCX's own descriptor
+  Descriptor signals;             // an eventfd
+  Descriptor events;              // an epoll of both
+  bool inside = false;            // of ucp_worker_progress
+  bool shut = false;
+  std::map<unsigned, std::shared_ptr<Handler>> handlers;
+  std::vector<std::shared_ptr<UcxRequestState>> under_way;
+  std::deque<std::shared_ptr<UcxRequestState>> completed;  // whose callbacks wait to be called
+  std::deque<std::function<void()>> deferred;  // what callbacks of UCX's left to be done outside of it
+  std::deque<std::exception_ptr> errors;       // thrown by message handlers
+  std::unordered_set<std::shared_ptr<UcxEndpointState>> endpoints;
+  std::vector<Closing> closing;
+  std::unordered_set<ucp_rkey_h> keys;
+  // For messages, which keep it alive.
+  std::weak_ptr<UcxWorkerState> self;
+
+ private:
+  bool run_callbacks();
+  void move_closing();
+};
+
+void ucx_request_done(void* request, ucs_status_t status, void* state);
+void ucx_receive_done(void* request, ucs_status_t status, size_t length, void* state);
+
+template <class Begin>
+UcxRequest UcxWorkerState::start(std::shared_ptr<UcxRequestState> state, ucp_request_param_t& param,
+                                 Begin&& begin) {
+  state->worker = this;
+  state->place = under_way.size();
+  under_way.push_back(state);
+  param.op_attr_mask |= UCP_OP_ATTR_FIELD_USER_DATA;
+  param.user_data = state.get();
+  ucs_status_ptr_t answer = begin(param);
+  // While this call lasted the operation may have ended by its callback.
+  if (state->status == UCS_INPROGRESS) {
+    if (!UCS_PTR_IS_PTR(answer)) {
+      finish(state.get(), UCS_PTR_STATUS(answer));
+    } else {
+      state->handle = answer;
+    }
+  }
+  return UcxRequest(std::move(state));
+}
+
+}  // namespace trireme
