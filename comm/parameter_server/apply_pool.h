@@ -1,0 +1,53 @@
+// Threads that apply updates, each with a queue of its own.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+namespace trireme {
+
+// A lane is one thread and its queue: what is submitted to a lane runs in the order of submission. Shards
+// give each of their blocks to one lane. Lanes that have nothing to do sleep.
+class ApplyPool {
+ public:
+  using Work = std::function<void(size_t lane)>;
+
+  // Throws CommError unless lanes is at least 1.
+  explicit ApplyPool(size_t lanes);
+  // Runs what was submitted, and ends. Shards that use it must be gone before.
+  ~ApplyPool();
+  ApplyPool(const ApplyPool&) = delete;
+  ApplyPool& operator=(const ApplyPool&) = delete;
+
+  size_t lanes() const { return lanes_.size(); }
+  // `work` runs once on each of lanes[begin], ..., lanes[end - 1]. Rethrows what work on any lane has thrown:
+  // updates are then lost, and the server must not go on.
+  void submit(size_t begin, size_t end, std::shared_ptr<const Work> work);
+
+ private:
+  struct Lane {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<std::shared_ptr<const Work>> queue;
+    bool ends = false;
+    std::thread thread;
+  };
+
+  void run(size_t index);
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace trireme
