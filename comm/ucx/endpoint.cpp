@@ -13,6 +13,7 @@ void peer_failed(void* argument, ucp_ep_h, ucs_status_t status) {
   auto* endpoint = static_cast<UcxEndpointState*>(argument);
   if (endpoint->closed || endpoint->failure != UCS_OK) return;
   endpoint->failure = status == UCS_OK ? UCS_ERR_CONNECTION_RESET : status;
+  endpoint->end_waiting(endpoint->failure);
   endpoint->tell_failure();
 }
 
@@ -26,19 +27,57 @@ std::shared_ptr<UcxRequestState> request_of(const UcxEndpointState& endpoint, co
   return state;
 }
 
-ucp_request_param_t parameters() {
-  ucp_request_param_t param{};
-  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK;
-  param.cb.send = ucx_request_done;
-  return param;
-}
-
 ucs_status_t usable(const UcxEndpointState& endpoint) {
   if (endpoint.failure != UCS_OK) return endpoint.failure;
   return endpoint.closed ? UCS_ERR_CANCELED : UCS_OK;
 }
 
+// Begins an operation now, or once the connection stands.
+template <class Begin>
+void begin(UcxEndpointState& endpoint, const std::shared_ptr<UcxRequestState>& request, Begin call) {
+  UcxWorkerState& worker = *endpoint.worker;
+  worker.enlist(request);
+  if (auto status = usable(endpoint); status != UCS_OK) {
+    worker.finish(request.get(), status);
+    return;
+  }
+  ucp_request_param_t param{};
+  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK;
+  param.cb.send = ucx_request_done;
+  if (endpoint.connected) {
+    worker.start(request.get(), param, call);
+  } else {
+    endpoint.waiting.push_back(
+        {request, [&worker, raw = request.get(), param, call] { worker.start(raw, param, call); }});
+  }
+}
+
 }  // namespace
+
+// UCX 1.13 keeps what is sent before the connection stands, chooses how by what it knows until then, and
+// aborts the process when the transport that it gets takes less ("Assertion `max_iov > 1' failed": a message
+// of 3000 bytes over shared memory). So nothing is begun before a first flush is done.
+void UcxEndpointState::connect_done(ucs_status_t status) {
+  if (closed) return;
+  if (status != UCS_OK) {
+    if (failure == UCS_OK) failure = status;
+    end_waiting(failure);
+    tell_failure();
+    return;
+  }
+  connected = true;
+  // What is begun may fail the endpoint, which ends the others.
+  while (!waiting.empty()) {
+    Waiting one = std::move(waiting.front());
+    waiting.pop_front();
+    one.begin();
+  }
+}
+
+void UcxEndpointState::end_waiting(ucs_status_t status) {
+  for (Waiting& one : waiting) worker->finish(one.request.get(), status);
+  waiting.clear();
+}
 
 void UcxEndpointState::tell_failure() {
   if (!on_failure || told || failure == UCS_OK || closed) return;
@@ -75,6 +114,15 @@ UcxEndpoint UcxEndpoint::make(UcxWorker& worker, ucp_ep_params_t& params, std::s
   params.err_handler.arg = state.get();
   check_ucx(ucp_ep_create(worker.get(), &params, &state->handle), "connecting to " + *state->name);
   worker.state_->endpoints.insert(state);
+  auto first = request_of(*state, "connecting", 0, [weak = std::weak_ptr(state)](ucs_status_t status) {
+    if (auto endpoint = weak.lock()) endpoint->connect_done(status);
+  });
+  worker.state_->enlist(first);
+  ucp_request_param_t param{};
+  param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK;
+  param.cb.send = ucx_request_done;
+  worker.state_->start(first.get(), param,
+                       [&](const ucp_request_param_t& how) { return ucp_ep_flush_nbx(state->handle, &how); });
   return UcxEndpoint(std::move(state));
 }
 
@@ -114,52 +162,45 @@ const std::string& UcxEndpoint::name() const { return *state_->name; }
 
 ucp_ep_h UcxEndpoint::get() const { return state_ ? state_->handle : nullptr; }
 
+bool UcxEndpoint::connected() const { return state_ && state_->connected && !failed(); }
+
 UcxRequest UcxEndpoint::send(unsigned id, std::span<const std::byte> header, const void* data, size_t bytes,
                              UcxCompletion callback) {
-  auto state = request_of(*state_, "sending a message", bytes, std::move(callback));
-  if (auto status = usable(*state_); status != UCS_OK)
-    return state_->worker->finished(std::move(state), status);
-  state->header.assign(header.begin(), header.end());
-  UcxRequestState& request = *state;
-  ucp_request_param_t param = parameters();
-  param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
-  param.flags = UCP_AM_SEND_FLAG_REPLY;
-  return state_->worker->start(std::move(state), param, [&](const ucp_request_param_t& how) {
-    return ucp_am_send_nbx(state_->handle, id, request.header.data(), request.header.size(), data, bytes,
-                           &how);
+  auto request = request_of(*state_, "sending a message", bytes, std::move(callback));
+  request->header.assign(header.begin(), header.end());
+  begin(*state_, request, [to = state_.get(), raw = request.get(), id, data, bytes](ucp_request_param_t how) {
+    how.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
+    how.flags = UCP_AM_SEND_FLAG_REPLY;
+    return ucp_am_send_nbx(to->handle, id, raw->header.data(), raw->header.size(), data, bytes, &how);
   });
+  return UcxRequest(std::move(request));
 }
 
 UcxRequest UcxEndpoint::get(void* into, size_t bytes, uint64_t remote_address, const UcxRemoteKey& key,
                             UcxCompletion callback) {
-  auto state = request_of(*state_, "getting remote memory", bytes, std::move(callback));
-  if (auto status = usable(*state_); status != UCS_OK)
-    return state_->worker->finished(std::move(state), status);
-  ucp_request_param_t param = parameters();
-  return state_->worker->start(std::move(state), param, [&](const ucp_request_param_t& how) {
-    return ucp_get_nbx(state_->handle, into, bytes, remote_address, key.get(), &how);
-  });
+  auto request = request_of(*state_, "getting remote memory", bytes, std::move(callback));
+  begin(*state_, request,
+        [from = state_.get(), into, bytes, remote_address, rkey = key.get()](const ucp_request_param_t& how) {
+          return ucp_get_nbx(from->handle, into, bytes, remote_address, rkey, &how);
+        });
+  return UcxRequest(std::move(request));
 }
 
 UcxRequest UcxEndpoint::put(const void* from, size_t bytes, uint64_t remote_address, const UcxRemoteKey& key,
                             UcxCompletion callback) {
-  auto state = request_of(*state_, "putting into remote memory", bytes, std::move(callback));
-  if (auto status = usable(*state_); status != UCS_OK)
-    return state_->worker->finished(std::move(state), status);
-  ucp_request_param_t param = parameters();
-  return state_->worker->start(std::move(state), param, [&](const ucp_request_param_t& how) {
-    return ucp_put_nbx(state_->handle, from, bytes, remote_address, key.get(), &how);
-  });
+  auto request = request_of(*state_, "putting into remote memory", bytes, std::move(callback));
+  begin(*state_, request,
+        [to = state_.get(), from, bytes, remote_address, rkey = key.get()](const ucp_request_param_t& how) {
+          return ucp_put_nbx(to->handle, from, bytes, remote_address, rkey, &how);
+        });
+  return UcxRequest(std::move(request));
 }
 
 UcxRequest UcxEndpoint::flush(UcxCompletion callback) {
-  auto state = request_of(*state_, "flushing", 0, std::move(callback));
-  if (auto status = usable(*state_); status != UCS_OK)
-    return state_->worker->finished(std::move(state), status);
-  ucp_request_param_t param = parameters();
-  return state_->worker->start(std::move(state), param, [&](const ucp_request_param_t& how) {
-    return ucp_ep_flush_nbx(state_->handle, &how);
-  });
+  auto request = request_of(*state_, "flushing", 0, std::move(callback));
+  begin(*state_, request,
+        [to = state_.get()](const ucp_request_param_t& how) { return ucp_ep_flush_nbx(to->handle, &how); });
+  return UcxRequest(std::move(request));
 }
 
 void UcxEndpoint::close() { state_->worker->close(state_); }

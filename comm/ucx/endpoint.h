@@ -38,6 +38,7 @@ class UcxEndpoint {
   UcxEndpoint& operator=(UcxEndpoint&& other) noexcept;
   ~UcxEndpoint();
 
+  bool connected() const;        // what is asked for earlier waits for it
   bool failed() const;           // or closed
   ucs_status_t failure() const;  // UCS_OK as long as it has not failed; UCS_ERR_CANCELED after close()
   // Called once, from progress(), outside of UCX; at the next progress() when it has failed already. Not for
@@ -51,7 +52,8 @@ class UcxEndpoint {
   // when the peer has fetched or dropped them.
   UcxRequest send(unsigned id, std::span<const std::byte> header, const void* data, size_t bytes,
                   UcxCompletion callback = {});
-  // From the peer's memory at its address `remote_address`, registered there, whose key is `key`.
+  // From the peer's memory at its address `remote_address`, registered there, whose key is `key`. `into` and
+  // `key` must live until done.
   UcxRequest get(void* into, size_t bytes, uint64_t remote_address, const UcxRemoteKey& key,
                  UcxCompletion callback = {});
   // Done when `from` may be written again; it is there after flush(). The peer is not told.

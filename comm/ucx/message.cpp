@@ -65,9 +65,11 @@ UcxRequest UcxMessage::receive(void* into, size_t bytes, UcxCompletion callback)
   // UCX owns the descriptor from here on, whatever it answers; within the handler it wants to hear so.
   if (taken_ != nullptr) *taken_ = true;
   void* descriptor = std::exchange(data_, nullptr);
-  return worker_->start(std::move(state), param, [&](const ucp_request_param_t& how) {
+  worker_->enlist(state);
+  worker_->start(state.get(), param, [&](const ucp_request_param_t& how) {
     return ucp_am_recv_data_nbx(worker_->worker, descriptor, into, size_, &how);
   });
+  return UcxRequest(std::move(state));
 }
 
 ucs_status_t UcxWorkerState::arrived(void* handler, const void* header, size_t header_length, void* data,

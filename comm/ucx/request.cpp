@@ -37,15 +37,20 @@ void UcxRequest::cancel() {
   }
 }
 
-UcxRequest UcxWorkerState::finished(std::shared_ptr<UcxRequestState> state, ucs_status_t status) {
+void UcxWorkerState::enlist(const std::shared_ptr<UcxRequestState>& state) {
   state->worker = this;
   state->place = under_way.size();
   under_way.push_back(state);
+}
+
+UcxRequest UcxWorkerState::finished(std::shared_ptr<UcxRequestState> state, ucs_status_t status) {
+  enlist(state);
   finish(state.get(), status);
   return UcxRequest(std::move(state));
 }
 
 void UcxWorkerState::finish(UcxRequestState* state, ucs_status_t status) {
+  if (starting == state) starting = nullptr;
   state->status = status;
   state->handle = nullptr;
   state->worker = nullptr;

@@ -39,6 +39,8 @@ class UcxRequest {
   void cancel();
 
  private:
+  friend class UcxEndpoint;
+  friend class UcxMessage;
   friend struct UcxWorkerState;
   explicit UcxRequest(std::shared_ptr<UcxRequestState> state);
   std::shared_ptr<UcxRequestState> state_;

@@ -141,6 +141,7 @@ void UcxWorkerState::close(const std::shared_ptr<UcxEndpointState>& endpoint) {
   endpoint->closed = true;
   ucp_ep_h handle = std::exchange(endpoint->handle, nullptr);
   endpoint->on_failure = {};
+  endpoint->end_waiting(UCS_ERR_CANCELED);
   endpoints.erase(endpoint);
   if (inside) {
     closing.push_back({endpoint, handle, nullptr});  // UCX is in the middle of something that may use it

@@ -37,10 +37,19 @@ struct UcxEndpointState : std::enable_shared_from_this<UcxEndpointState> {
   std::shared_ptr<const std::string> name;
   ucp_ep_h handle = nullptr;  // nullptr once closed
   bool closed = false;
+  bool connected = false;
+  // What was asked for before the connection stood, with what begins it.
+  struct Waiting {
+    std::shared_ptr<UcxRequestState> request;
+    std::function<void()> begin;
+  };
+  std::deque<Waiting> waiting;
   ucs_status_t failure = UCS_OK;
   bool told = false;  // the callback was called, or will be at the next progress()
   std::function<void(ucs_status_t)> on_failure;
 
+  void connect_done(ucs_status_t status);
+  void end_waiting(ucs_status_t status);
   void tell_failure();
 };
 
@@ -58,10 +67,11 @@ struct UcxWorkerState {
   void shut_down();
 
   // ---- requests
-  // A request that is about to begin: `begin` calls UCX with the parameters given and answers what UCX
-  // answered.
+  // Begins: from here on the request is under way, and its worker knows it.
+  void enlist(const std::shared_ptr<UcxRequestState>& state);
+  // Calls UCX by `begin`, a function of the parameters, for a request that is enlisted.
   template <class Begin>
-  UcxRequest start(std::shared_ptr<UcxRequestState> state, ucp_request_param_t& param, Begin&& begin);
+  void start(UcxRequestState* state, ucp_request_param_t param, Begin&& begin);
   // A request that is done already.
   UcxRequest finished(std::shared_ptr<UcxRequestState> state, ucs_status_t status);
   void finish(UcxRequestState* state, ucs_status_t status);
@@ -94,6 +104,7 @@ struct UcxWorkerState {
   bool shut = false;
   std::map<unsigned, std::shared_ptr<Handler>> handlers;
   std::vector<std::shared_ptr<UcxRequestState>> under_way;
+  UcxRequestState* starting = nullptr;                     // whose call to UCX has not returned
   std::deque<std::shared_ptr<UcxRequestState>> completed;  // whose callbacks wait to be called
   std::deque<std::function<void()>> deferred;  // what callbacks of UCX's left to be done outside of it
   std::deque<std::exception_ptr> errors;       // thrown by message handlers
@@ -112,23 +123,18 @@ void ucx_request_done(void* request, ucs_status_t status, void* state);
 void ucx_receive_done(void* request, ucs_status_t status, size_t length, void* state);
 
 template <class Begin>
-UcxRequest UcxWorkerState::start(std::shared_ptr<UcxRequestState> state, ucp_request_param_t& param,
-                                 Begin&& begin) {
-  state->worker = this;
-  state->place = under_way.size();
-  under_way.push_back(state);
+void UcxWorkerState::start(UcxRequestState* state, ucp_request_param_t param, Begin&& begin) {
   param.op_attr_mask |= UCP_OP_ATTR_FIELD_USER_DATA;
-  param.user_data = state.get();
+  param.user_data = state;
+  starting = state;
   ucs_status_ptr_t answer = begin(param);
-  // While this call lasted the operation may have ended by its callback.
-  if (state->status == UCS_INPROGRESS) {
-    if (!UCS_PTR_IS_PTR(answer)) {
-      finish(state.get(), UCS_PTR_STATUS(answer));
-    } else {
-      state->handle = answer;
-    }
+  // While this call lasted the operation may have ended by its callback, and be gone.
+  if (std::exchange(starting, nullptr) == nullptr) return;
+  if (UCS_PTR_IS_PTR(answer)) {
+    state->handle = answer;
+  } else {
+    finish(state, UCS_PTR_STATUS(answer));
   }
-  return UcxRequest(std::move(state));
 }
 
 }  // namespace trireme
