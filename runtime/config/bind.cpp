@@ -20,8 +20,6 @@ constexpr std::string_view layers_name = "model.layer";
 constexpr std::string_view groups_name = "optimizer.group";
 constexpr std::string_view discriminator_groups_name = "optimizer.discriminator.group";
 
-bool has_kind(const KeyTable& table) { return !table.keys.empty() && table.keys.front().name == "kind"; }
-
 std::string join(std::string_view table, std::string_view key) {
   return table.empty() ? std::string(key) : fmt::format("{}.{}", table, key);
 }
@@ -54,6 +52,17 @@ class ValueReader {
     *target = literal ? value_.literal : take<std::string>("a text in quotes", value_);
     if (target->find('\0') != std::string::npos) fail(name_ + " holds a zero byte");
     check_choice(*target);
+  }
+  void operator()(CountOrName* target) const {
+    *target = {};
+    if (const auto* count = std::get_if<int64_t>(&value_.data)) {
+      target->count = *count;
+      check_range(static_cast<double>(*count), fmt::format("{}", *count));
+      return;
+    }
+    std::string expected = fmt::format("an integer or one of \"{}\"", fmt::join(key_.rule.choices, "\", \""));
+    target->name = take<std::string>(expected, value_);
+    check_choice(target->name);
   }
   void operator()(std::vector<int64_t>* target) const {
     const auto* list = value_.list();
@@ -141,7 +150,7 @@ class Binder {
     const KeyTable* table = find_table(name);
     if (table && !table->is_read()) return refuse_keys(*table, *entries);
     bool kind_overridden = false;
-    if (table && has_kind(*table)) {
+    if (table && table->has_kind()) {
       kind_overridden = bind_kind(*table, name, *entries);
     }
     for (const TomlEntry& entry : *entries) {
@@ -185,8 +194,8 @@ class Binder {
   // The kind goes first, since it decides which other keys are read. Says whether it was overridden.
   bool bind_kind(const KeyTable& table, const std::string& name, const TomlValue::Table& entries) {
     for (const TomlEntry& entry : entries) {
-      if (entry.key != "kind") continue;
-      bind_key(table, table.keys.front(), join(name, "kind"), entry.value, false);
+      if (entry.key != table.selector) continue;
+      bind_key(table, table.keys.front(), join(name, table.selector), entry.value, false);
       return entry.value.overridden;
     }
     return false;
@@ -201,8 +210,9 @@ class Binder {
     }
     if (!table.reads(key)) {
       if (leftover(value, kind_overridden)) return;
-      throw ConfigError("{}: {} is not read by kind = \"{}\", only by {}; remove it or change the kind",
-                        value.origin, full, table.kind(), fmt::join(key.rule.kinds, ", "));
+      throw ConfigError("{}: {} is not read by {} = \"{}\", only by {}; remove it or change the {}",
+                        value.origin, full, table.selector, table.kind(), fmt::join(key.rule.kinds, ", "),
+                        table.selector);
     }
     read_key(key, full, value);
     config_.origins.keys[full] = value.origin;
@@ -249,7 +259,7 @@ class Binder {
     const auto* entries = value.table();
     if (!entries) throw ConfigError("{}: {} is a table, found {}", value.origin, name, describe(value));
     config_.origins.keys[name] = value.origin;
-    bool kind_overridden = has_kind(table) && bind_kind(table, name, *entries);
+    bool kind_overridden = table.has_kind() && bind_kind(table, name, *entries);
     for (const Key& key : table.keys) {
       bool given = std::any_of(entries->begin(), entries->end(),
                                [&](const TomlEntry& e) { return e.key == key.name; });

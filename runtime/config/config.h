@@ -160,10 +160,20 @@ struct ScheduleConfig {
   bool operator==(const ScheduleConfig&) const = default;
 };
 
+// A number, or a name in place of it: servers = 2, servers = "per_node".
+struct CountOrName {
+  CountOrName(int64_t number = 1) : count(number) {}
+  int64_t count;
+  std::string name;  // empty: the count holds
+  bool operator==(const CountOrName& other) const {
+    return name == other.name && (!name.empty() || count == other.count);
+  }
+};
+
 // [parallel]
 struct ParallelConfig {
-  std::string mode = "allreduce";
-  int64_t virtual_ranks = 0;  // a power of two; 0: none
+  std::string mode = "allreduce";  // allreduce parameter_server
+  int64_t virtual_ranks = 0;       // a power of two; 0: none
   bool operator==(const ParallelConfig&) const = default;
 };
 
@@ -171,6 +181,26 @@ struct ParallelConfig {
 struct AllReduceConfig {
   bool shard_optimizer = false;  // each rank keeps the optimizer's state of, and updates, its part alone
   bool operator==(const AllReduceConfig&) const = default;
+};
+
+// [parallel.parameter_server]
+struct ParameterServerConfig {
+  std::string mode = "ssp";          // async ssp easgd dcasgd
+  CountOrName servers;               // of the first ranks; per_node colocated
+  int64_t staleness = 4;             // ssp: clocks; 0: bulk synchronous
+  int64_t pieces = 0;                // of a global batch; 0: as many as there are workers at the start
+  int64_t replicas = 1;              // servers that hold each shard: 1 or 2
+  int64_t threads = 0;               // of a server that apply updates; 0: as many as it has cores to itself
+  std::string encoding = "float32";  // of pushes: float32 bfloat16 top_k
+  double top_k_fraction = 0.01;      // of a shard's entries that a push carries
+  double easgd_moving_rate = 0;      // alpha; 0: 0.9 / workers
+  int64_t easgd_period = 4;          // tau: local steps between two exchanges
+  double dcasgd_lambda = 0.04;
+  bool scale_by_staleness = false;
+  bool backup_pieces = true;
+  double lease_seconds = 10;  // a worker that is not heard of for so long is dead
+  int64_t port = 0;           // of the servers; 0: any free one
+  bool operator==(const ParameterServerConfig&) const = default;
 };
 
 // [checkpoint]
@@ -217,6 +247,7 @@ struct Config {
   ScheduleConfig schedule;
   ParallelConfig parallel;
   AllReduceConfig allreduce;
+  ParameterServerConfig parameter_server;
   CheckpointConfig checkpoint;
   CommConfig comm;
   Origins origins;

@@ -17,6 +17,7 @@ KeyTable optimizer_table(OptimizerConfig& c, std::string_view name, std::string_
 KeyTable schedule_table(ScheduleConfig& c);
 KeyTable parallel_table(ParallelConfig& c);
 KeyTable allreduce_table(AllReduceConfig& c);
+KeyTable parameter_server_table(ParameterServerConfig& c);
 KeyTable checkpoint_table(CheckpointConfig& c);
 KeyTable comm_table(CommConfig& c);
 struct PrepareConfig;

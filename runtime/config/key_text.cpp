@@ -29,9 +29,13 @@ struct TypeName {
   std::string operator()(std::string*) const { return "text"; }
   std::string operator()(std::vector<int64_t>*) const { return "list of integers"; }
   std::string operator()(std::vector<std::string>*) const { return "list of texts"; }
+  std::string operator()(CountOrName*) const { return "integer"; }
 };
 
 struct ValueText {
+  std::string operator()(const CountOrName* value) const {
+    return value->name.empty() ? fmt::format("{}", value->count) : to_toml(value->name);
+  }
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
   std::string operator()(const int64_t* value) const { return fmt::format("{}", *value); }
   std::string operator()(const std::string* value) const { return to_toml(*value); }
@@ -53,7 +57,7 @@ struct ValueText {
 }  // namespace
 
 std::string_view KeyTable::kind() const {
-  if (keys.empty() || keys.front().name != "kind") return {};
+  if (!has_kind()) return {};
   return *std::get<std::string*>(keys.front().slot);
 }
 
@@ -77,6 +81,10 @@ std::string describe_range(const KeyRule& rule) {
 
 std::string describe_type(const Key& key) {
   std::string text = std::visit(TypeName{}, key.slot);
+  if (std::holds_alternative<CountOrName*>(key.slot)) {
+    return fmt::format("{} {}, or text: {}", text, describe_range(key.rule),
+                       fmt::join(key.rule.choices, " | "));
+  }
   if (!key.rule.choices.empty()) return fmt::format("{}: {}", text, fmt::join(key.rule.choices, " | "));
   std::string range = describe_range(key.rule);
   if (range.empty()) return text;

@@ -28,8 +28,10 @@ KeyTable parallel_table(ParallelConfig& c) {
                &c.mode,
                {.doc = "allreduce: every rank holds the whole model, and gradients are averaged over the "
                        "global batch in "
-                       "each step.",
-                .choices = {"allreduce"}}},
+                       "each step. parameter_server: servers hold the parameters and the optimizer's state; "
+                       "workers fetch them and push gradients, each at a speed of its own, and may die and "
+                       "come while the run goes on: for stragglers, mixed hardware and nodes that are lost.",
+                .choices = {"allreduce", "parameter_server"}}},
               {"virtual_ranks",
                &c.virtual_ranks,
                {.doc = "Cut the global batch into this many shards, a power of two, whose gradients are "
@@ -178,6 +180,7 @@ std::vector<KeyTable> tables_of(Config& c) {
       schedule_table(c.schedule),
       parallel_table(c.parallel),
       allreduce_table(c.allreduce),
+      parameter_server_table(c.parameter_server),
       checkpoint_table(c.checkpoint),
       comm_table(c.comm)};
   for (KeyTable& table : tables) {

@@ -15,15 +15,16 @@
 namespace trireme {
 
 // Where the value lives; its type is the key's type.
-using KeySlot =
-    std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<std::string>*>;
+using KeySlot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
+                             std::vector<std::string>*, CountOrName*>;
 
 struct KeyRule {
-  std::string_view doc;                        // one or two sentences for the reference
-  std::vector<std::string_view> choices = {};  // of a text; empty: any text
-  std::vector<std::string_view> kinds = {};    // which kinds of its table read the key; empty: all of them
-  std::vector<std::string_view> models = {};   // which kinds of model read the key; empty: all of them
-  bool required = false;                       // must be given wherever its kind reads it
+  std::string_view doc;  // one or two sentences for the reference
+  std::vector<std::string_view> choices =
+      {};                                    // of a text, or of the name in place of a count; empty: any text
+  std::vector<std::string_view> kinds = {};  // which kinds of its table read the key; empty: all of them
+  std::vector<std::string_view> models = {};  // which kinds of model read the key; empty: all of them
+  bool required = false;                      // must be given wherever its kind reads it
   // Bounds of a number, or of each number of a list.
   double at_least = -std::numeric_limits<double>::infinity();
   double above = -std::numeric_limits<double>::infinity();
@@ -42,11 +43,13 @@ struct Key {
 struct KeyTable {
   std::string_view name;  // "data.transform"
   std::string_view doc;
-  std::vector<Key> keys;                      // `kind`, where there is one, comes first
+  std::vector<Key> keys;                      // `kind` (or `selector`), where there is one, comes first
   std::vector<std::string_view> models = {};  // which kinds of model read the table; empty: all of them
   const std::string* model_kind = nullptr;    // the config's model.kind; null in tables that stand alone
+  std::string_view selector = "kind";         // the key whose value decides which others are read
 
-  // The value of `kind`, empty where the table has none.
+  bool has_kind() const { return !keys.empty() && keys.front().name == selector; }
+  // The value of `kind` (or of `selector`), empty where the table has none.
   std::string_view kind() const;
   // Whether the present model reads anything of the table.
   bool is_read() const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 #include "config/bind.h"
@@ -100,6 +101,70 @@ void check_parallel(const Config& config) {
   }
 }
 
+// What a parameter server cannot keep is refused, not passed over.
+void check_parameter_server(const Config& config) {
+  if (config.parallel.mode != "parameter_server") return;
+  auto refuse = [&](std::string_view key, const std::string& reason) {
+    throw ConfigError("{}: with parallel.mode = \"parameter_server\" {}", config.where(key), reason);
+  };
+  const ParameterServerConfig& server = config.parameter_server;
+  auto where = [](std::string_view key) { return fmt::format("parallel.parameter_server.{}", key); };
+  if (config.parallel.virtual_ranks > 0) {
+    refuse(
+        "parallel.virtual_ranks",
+        "parallel.virtual_ranks cannot be kept: workers take pieces as they come, and the same bits on any "
+        "number of them come from mode = \"ssp\" with staleness = 0 and a fixed pieces; set virtual_ranks to "
+        "0");
+  }
+  if (config.allreduce.shard_optimizer) {
+    refuse("parallel.allreduce.shard_optimizer",
+           "parallel.allreduce.shard_optimizer has no meaning: the servers share the optimizer's state out "
+           "already; leave it away");
+  }
+  if (config.train.on_nan == "rollback") {
+    refuse("train.on_nan",
+           "train.on_nan = \"rollback\" cannot be kept: other workers' updates go on while one sees that its "
+           "loss is no number; set it to \"stop\"");
+  }
+  for (const auto& [optimizer, name] :
+       {std::pair{&config.optimizer, "optimizer"},
+        std::pair{&config.discriminator_optimizer, "optimizer.discriminator"}}) {
+    if (optimizer->ema_decay == 0) continue;
+    refuse(fmt::format("{}.ema_decay", name),
+           fmt::format("{}.ema_decay cannot be kept: servers hold no moving average; set it to 0", name));
+  }
+  if (server.replicas == 2 && server.servers == CountOrName{1}) {
+    refuse(where("replicas"),
+           "parallel.parameter_server.replicas = 2 needs a second server: raise servers to 2 at least");
+  }
+  if (server.pieces > config.data.batch) {
+    refuse(where("pieces"),
+           fmt::format("parallel.parameter_server.pieces = {} is more than data.batch = {}: some "
+                       "pieces would hold no sample",
+                       server.pieces, config.data.batch));
+  }
+  if (server.encoding == "top_k" && server.mode == "easgd") {
+    refuse(
+        where("encoding"),
+        "parallel.parameter_server.encoding = \"top_k\" does not go with mode = \"easgd\": a worker moves by "
+        "the same difference as the centre does, whole, so nothing may be kept back; choose \"bfloat16\" or "
+        "\"float32\"");
+  }
+  if (server.encoding != "float32" && server.mode == "dcasgd") {
+    refuse(where("encoding"),
+           fmt::format(
+               "parallel.parameter_server.encoding = \"{}\" does not go with mode = \"dcasgd\": its pushes "
+               "carry the parameters that were pulled too, and the correction needs both as they were; "
+               "choose \"float32\"",
+               server.encoding));
+  }
+  if (server.mode == "ssp" && server.staleness == 0 && server.scale_by_staleness) {
+    refuse(
+        where("scale_by_staleness"),
+        "parallel.parameter_server.scale_by_staleness has nothing to do with staleness = 0: leave it away");
+  }
+}
+
 void check_comm(const Config& config) {
   if (config.comm.require_rdma && config.comm.transport != "auto" && config.comm.transport != "rdma") {
     throw ConfigError(
@@ -112,7 +177,8 @@ void check_checkpoint(const Config& config) {
   const bool validates = !config.data.validation.empty() || config.data.validation_fraction > 0;
   if (config.checkpoint.keep_best == 0 || validates) return;
   throw ConfigError(
-      "{}: checkpoint.keep_best = {} judges by the validation, and there is none: name a data.validation or a "
+      "{}: checkpoint.keep_best = {} judges by the validation, and there is none: name a data.validation or "
+      "a "
       "data.validation_fraction, or leave it away",
       config.where("checkpoint.keep_best"), config.checkpoint.keep_best);
 }
@@ -143,6 +209,7 @@ void check_rules(const Config& config) {
   check_optimizer(config, config.discriminator_optimizer, "optimizer.discriminator");
   check_schedule(config);
   check_parallel(config);
+  check_parameter_server(config);
   check_comm(config);
   check_checkpoint(config);
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "checkpoint/claim.h"
 #include "checkpoint/keep.h"
 #include "checkpoint/load.h"
@@ -267,6 +268,12 @@ class Run {
 }  // namespace
 
 TrainResult train(const Config& config, Communicator& communicator, const TrainOptions& options) {
+  if (config.parallel.mode == "parameter_server") {
+    throw ConfigError(
+        "{}: parallel.mode = \"parameter_server\": its ranks do not step together, so this is no "
+        "run over a communicator; choose \"allreduce\" here",
+        config.where("parallel.mode"));
+  }
   RunDirectory directory(options.run_directory);
   Run run(config, communicator, options, directory);
   try {

@@ -130,7 +130,9 @@ const std::vector<BadConfig> cases{
     {"precision_not_built",
      "[train]\nprecision = \"float8\"\n",
      {"net.toml:2:1:", "no choice here: float32, bfloat16, float16;", "did you mean \"float32\"?"}},
-    {"mode_not_built", "[parallel]\nmode = \"parameter_server\"\n", {"net.toml:2:1:", "allreduce"}},
+    {"mode_not_built",
+     "[parallel]\nmode = \"federated\"\n",
+     {"net.toml:2:1:", "allreduce, parameter_server"}},
     {"unknown_transport",
      "[comm]\ntransport = \"ib\"\n",
      {"net.toml:2:1:", "auto, rdma, tcp, shared_memory"}},
@@ -289,6 +291,52 @@ const std::vector<BadConfig> cases{
      {"--set train.epochs=3: what follows is a line break"},
      {"train.epochs=3\nsteps=4"}},
 };
+
+// Behind a header that chooses the mode.
+BadConfig served(const std::string& name, const std::string& text, std::vector<std::string> parts) {
+  return {name, "[parallel]\nmode = \"parameter_server\"\n" + text, std::move(parts)};
+}
+
+const std::vector<BadConfig> served_cases{
+    served("virtual_ranks", "virtual_ranks = 4\n",
+           {"net.toml:3:1:", "parallel.virtual_ranks", "staleness = 0"}),
+    served("sharded", "[parallel.allreduce]\nshard_optimizer = true\n", {"net.toml:4:1:", "leave it away"}),
+    served("rollback", "[train]\non_nan = \"rollback\"\n", {"net.toml:4:1:", "set it to \"stop\""}),
+    served("average", "[optimizer]\nema_decay = 0.9\n", {"net.toml:4:1:", "optimizer.ema_decay"}),
+    served("average_of_the_discriminator",
+           "[model]\nkind = \"gan\"\n[optimizer.discriminator]\nema_decay = 0.9\n",
+           {"net.toml:6:1:", "optimizer.discriminator.ema_decay"}),
+    served("replica_of_one", "[parallel.parameter_server]\nreplicas = 2\n",
+           {"net.toml:4:1:", "raise servers to 2"}),
+    served("many_pieces", "[data]\nbatch = 4\n[parallel.parameter_server]\npieces = 5\n",
+           {"net.toml:6:1:", "pieces = 5 is more than data.batch = 4"}),
+    served("top_k_elastic", "[parallel.parameter_server]\nmode = \"easgd\"\nencoding = \"top_k\"\n",
+           {"net.toml:5:1:", "does not go with mode = \"easgd\""}),
+    served("top_k_corrected", "[parallel.parameter_server]\nmode = \"dcasgd\"\nencoding = \"top_k\"\n",
+           {"net.toml:5:1:", "does not go with mode = \"dcasgd\""}),
+    served("bfloat16_corrected", "[parallel.parameter_server]\nmode = \"dcasgd\"\nencoding = \"bfloat16\"\n",
+           {"net.toml:5:1:", "choose \"float32\""}),
+    served("synchronous_scale",
+           "[parallel.parameter_server]\nmode = \"ssp\"\nstaleness = 0\nscale_by_staleness = true\n",
+           {"net.toml:6:1:", "staleness = 0"}),
+    served(
+        "staleness_without_bound", "[parallel.parameter_server]\nstaleness = 2\nmode = \"async\"\n",
+        {"net.toml:4:1: parallel.parameter_server.staleness is not read by mode = \"async\", only by ssp;"}),
+    served("no_server", "[parallel.parameter_server]\nservers = 0\n",
+           {"net.toml:4:1:", "parallel.parameter_server.servers = 0 is out of range: at least 1"}),
+    served("unknown_servers", "[parallel.parameter_server]\nservers = \"per_mode\"\n",
+           {"net.toml:4:1:", "per_node, colocated", "did you mean \"per_node\"?"}),
+    served(
+        "half_a_server", "[parallel.parameter_server]\nservers = 0.5\n",
+        {"net.toml:4:1:", "expected an integer or one of \"per_node\", \"colocated\", found the number 0.5"}),
+    served("three_replicas", "[parallel.parameter_server]\nservers = 4\nreplicas = 3\n",
+           {"net.toml:5:1:", "at most 2"}),
+    served("negative_staleness", "[parallel.parameter_server]\nstaleness = -1\n",
+           {"net.toml:4:1:", "at least 0"}),
+};
+
+INSTANTIATE_TEST_SUITE_P(Served, BadConfigs, testing::ValuesIn(served_cases),
+                         [](const auto& instance) { return instance.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(All, BadConfigs, testing::ValuesIn(cases),
                          [](const auto& instance) { return instance.param.name; });

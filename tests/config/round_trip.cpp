@@ -46,6 +46,13 @@ class RandomValue {
     for (uint32_t n = draws_.below(12); n > 0; --n)
       *value += pieces[draws_.below(static_cast<uint32_t>(pieces.size()))];
   }
+  void operator()(CountOrName* value) const {
+    if (draws_.below(2) == 0) {
+      value->count = integer();
+    } else {
+      (*this)(&value->name);
+    }
+  }
   void operator()(std::vector<int64_t>* value) const {
     value->clear();
     for (size_t n = rule_.items_at_least + draws_.below(4); n > 0; --n) value->push_back(integer());
@@ -66,6 +73,19 @@ void fill(KeyTable table, RandomStream& draws) {
   for (const Key& key : table.keys) {  // kind comes first, so that reads() holds for the rest
     if (table.reads(key)) std::visit(RandomValue(key.rule, draws), key.slot);
   }
+}
+
+// What rules.cpp asks for.
+void fit_parameter_server(Config& config) {
+  config.parallel.virtual_ranks = 0;
+  config.allreduce.shard_optimizer = false;
+  config.train.on_nan = "stop";
+  config.optimizer.ema_decay = config.discriminator_optimizer.ema_decay = 0;
+  ParameterServerConfig& server = config.parameter_server;
+  if (server.servers == CountOrName{1}) server.replicas = 1;
+  server.pieces = std::min(server.pieces, config.data.batch);
+  if (server.mode == "easgd" || server.mode == "dcasgd") server.encoding = "float32";
+  if (server.mode == "ssp" && server.staleness == 0) server.scale_by_staleness = false;
 }
 
 Config random_config(uint64_t number) {
@@ -98,6 +118,7 @@ Config random_config(uint64_t number) {
   config.parallel.virtual_ranks =
       static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(config.parallel.virtual_ranks)));
   if (config.parallel.virtual_ranks > 0) config.train.micro_batches = 1;
+  if (config.parallel.mode == "parameter_server") fit_parameter_server(config);
   if (config.comm.transport != "rdma") config.comm.require_rdma = false;
   if (number % 2 == 0) {  // they exclude each other
     config.data.validation.clear();
@@ -155,6 +176,25 @@ TEST(RoundTrip, NumbersKeepEveryBit) {
 
 TEST(RoundTrip, AnIntegerIsANumber) {
   EXPECT_EQ(parse_config("[optimizer]\nlearning_rate = 1\n", "x").optimizer.learning_rate, 1.0);
+}
+
+TEST(RoundTrip, ServersAreANumberOrAName) {
+  std::string table = "[parallel]\nmode = \"parameter_server\"\n[parallel.parameter_server]\n";
+  EXPECT_EQ(parse_config(table + "servers = 3\n", "x").parameter_server.servers, CountOrName{3});
+  EXPECT_EQ(parse_config(table + "servers = \"per_node\"\n", "x").parameter_server.servers.name, "per_node");
+  EXPECT_EQ(
+      parse_config(table, "x", {"parallel.parameter_server.servers=colocated"}).parameter_server.servers.name,
+      "colocated");
+  EXPECT_EQ(parse_config(table + "servers = \"per_node\"\n", "x", {"parallel.parameter_server.servers=2"})
+                .parameter_server.servers,
+            CountOrName{2});
+}
+
+TEST(RoundTrip, AServersModeMayBeOverridden) {
+  std::string text = "[parallel]\nmode = \"parameter_server\"\n[parallel.parameter_server]\nstaleness = 2\n";
+  Config config = parse_config(text, "x", {"parallel.parameter_server.mode=async"});
+  EXPECT_EQ(config.parameter_server.mode, "async");
+  EXPECT_EQ(dump_config(config).find("\nstaleness = "), std::string::npos);
 }
 
 TEST(RoundTrip, StridesAreResolved) {
