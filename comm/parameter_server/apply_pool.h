@@ -29,9 +29,9 @@ class ApplyPool {
   ApplyPool& operator=(const ApplyPool&) = delete;
 
   size_t lanes() const { return lanes_.size(); }
-  // `work` runs once on each of lanes[begin], ..., lanes[end - 1]. Rethrows what work on any lane has thrown:
-  // updates are then lost, and the server must not go on.
-  void submit(size_t begin, size_t end, std::shared_ptr<const Work> work);
+  // `work` runs once on each of these lanes. Rethrows what work on any lane has thrown: updates are then
+  // lost, and the server must not go on.
+  void submit(std::span<const size_t> lanes, std::shared_ptr<const Work> work);
 
  private:
   struct Lane {

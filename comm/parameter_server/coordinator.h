@@ -112,9 +112,9 @@ class Coordinator {
   };
 
   Worker& present_worker(int32_t worker, const char* operation);
-  void take_back(Worker& worker);
+  void take_back(int32_t worker);
   bool within_bound(int64_t number) const;
-  std::optional<int64_t> fresh();
+  std::optional<int64_t> lowest();
   std::optional<int64_t> slow_one(int32_t asker, double now) const;
   Answer hand_out(int32_t worker, int64_t number, double now, bool backup);
 

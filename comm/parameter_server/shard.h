@@ -139,10 +139,11 @@ class Shard {
   void finish_cut_if_due();
   template <class Each, class Last>
   void submit(Each each, Last last);
-  // Of a lane:
-  void apply(const Update& update, size_t lane);
+  // Of a lane, for all of its blocks:
+  void apply(const Update& update, size_t slot);
   void copy_block(Cut& cut, size_t block);
   const float* gradient_of(const Update& update, size_t block, LaneScratch& scratch) const;
+  // Of the last lane to be through:
   void finished(Update& update);
 
   ShardMemory memory_;
@@ -151,17 +152,18 @@ class Shard {
   ShardRules& rules_;
   ApplyPool& pool_;
   ShardOptions options_;
-  std::vector<Range> lane_blocks_;  // by lane: which of blocks_
-  std::vector<std::unique_ptr<LaneScratch>> scratch_;
+  std::vector<size_t> lanes_;       // of the pool: those that have blocks of ours; a slot is a place in here
+  std::vector<Range> slot_blocks_;  // which of blocks_
+  std::vector<std::unique_ptr<LaneScratch>> slot_scratch_;
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   TicketWindow window_;
-  int64_t dispatched_end_;  // clocks of updates that have been dispatched are below
+  int64_t dispatched_end_;  // clocks of updates that lanes have been given are below
   int64_t next_clock_;      // collect_clocks: the next to be applied
   std::map<int64_t, std::vector<Part>> collected_;
   std::deque<Part> waiting_;                           // for release_cut
-  std::map<int64_t, std::vector<OnApplied>> pending_;  // by ticket number: not yet applied
+  std::map<int64_t, std::vector<OnApplied>> pending_;  // by ticket number: taken in, not yet applied
   std::deque<std::shared_ptr<Cut>> cuts_;              // the first is at work
   Buffer cut_memory_;
   uint64_t dispatched_updates_ = 0;
