@@ -1,0 +1,352 @@
+#include "comm/parameter_server/client_link.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+#include "comm/parameter_server/clock.h"
+#include "comm/world.h"
+
+namespace trireme {
+namespace {
+
+constexpr double look_seconds = 0.05;   // between two looks at the meeting's file
+constexpr double retry_seconds = 0.01;  // between two tries at a shard whose holder has changed
+
+}  // namespace
+
+ParameterServerClient::Link::Link(ClientOptions options, std::vector<ClientShard> shards)
+    : options_(std::move(options)),
+      shards_(std::move(shards)),
+      context_({.transports = options_.transports}),
+      ucx_(context_) {
+  ucx_.on_message(control_message, [this](UcxMessage&& message) { on_control(std::move(message)); });
+  connecting_since_ = last_turn_ = steady_seconds();
+  thread_ = std::thread([this] { run(); });
+}
+
+ParameterServerClient::Link::~Link() {
+  post([this] {
+    if (Server* coordinator = server(map_.coordinator)) send(*coordinator, Word::leave, {});
+  });
+  quits_.store(true);
+  ucx_.signal();
+  thread_.join();
+}
+
+void ParameterServerClient::Link::post(std::function<void()> what) {
+  {
+    std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(std::move(what));
+  }
+  ucx_.signal();
+}
+
+void ParameterServerClient::Link::run() {
+  bool last = false;
+  while (true) {
+    try {
+      turn();
+    } catch (const std::exception& error) {
+      on_end({static_cast<int32_t>(ExitCode::internal), fmt::format("{}", error.what())});
+    }
+    if (std::exchange(last, quits_.load())) break;  // one turn more, for what was posted last
+  }
+  // The word of leaving must get out.
+  double begin = steady_seconds();
+  for (auto& [number, server] : servers_) {
+    if (!server.endpoint || server.failed) continue;
+    UcxRequest flush = server.endpoint->flush();
+    while (!flush.done() && steady_seconds() - begin < 0.5) ucx_.wait(std::chrono::milliseconds(1));
+  }
+}
+
+void ParameterServerClient::Link::turn() {
+  double limit = quits_.load() ? 0.001 : not_primary_.empty() ? 0.05 : retry_seconds;
+  ucx_.wait(std::chrono::nanoseconds(static_cast<int64_t>(limit * 1e9)));
+  std::deque<std::function<void()>> inbox;
+  {
+    std::lock_guard lock(inbox_mutex_);
+    inbox.swap(inbox_);
+  }
+  for (auto& what : inbox) what();
+  timers(steady_seconds());
+}
+
+void ParameterServerClient::Link::timers(double now) {
+  double gap = now - std::exchange(last_turn_, now);
+  if (end() || quits_.load()) return;
+  if (servers_.empty()) {
+    if (now - last_look_ >= look_seconds) connect();
+    double limit = generation_ == 0 ? options_.start_seconds : options_.patience_seconds;
+    if (now - connecting_since_ > limit) {
+      on_end({static_cast<int32_t>(generation_ > 0 && welcome_.resumable ? ExitCode::stopped : ExitCode::internal),
+              generation_ == 0
+                  ? fmt::format("no parameter server has been found within {:.0f} s: {} should tell where they are. "
+                                "Are they running, on a file system that all see?",
+                                limit, options_.meeting.string())
+                  : fmt::format("the parameter servers are gone, and no others have come within {:.0f} s", limit)});
+    }
+    return;
+  }
+  if (!joined_ && now - connecting_since_ > options_.lease_seconds) {  // an address of the dead: look again
+    drop_connections();
+    return;
+  }
+  if (now - last_beat_ >= options_.lease_seconds / 5) {
+    last_beat_ = now;
+    for (auto& [number, server] : servers_) send(server, Word::beat, {});
+  }
+  if (gap > options_.lease_seconds / 2) {
+    for (auto& [number, server] : servers_) server.heard = now;
+  }
+  for (auto& [number, server] : servers_) {
+    if (!server.failed && now - server.heard > options_.lease_seconds) {
+      lose(server, fmt::format("has said nothing for {:.1f} s", options_.lease_seconds));
+    }
+  }
+  if (reconnect_at_ && now >= *reconnect_at_) {
+    drop_connections();
+    return;
+  }
+  if (!not_primary_.empty() && now >= resend_at_) {
+    std::deque<Sent*> again;
+    again.swap(not_primary_);
+    for (Sent* sent : again) send_push(*sent);
+  }
+}
+
+// Looks for the coordinator, and says hello to it; the other servers follow when it has answered.
+void ParameterServerClient::Link::connect() {
+  last_look_ = steady_seconds();
+  std::optional<Meeting> meeting = read_meeting(options_.meeting);
+  if (!meeting || !meeting->ready || meeting->over) return;
+  if (!options_.job.empty() && meeting->job != options_.job) return;
+  session_ = meeting->session;
+  token_ = std::random_device{}() | (uint64_t{std::random_device{}()} << 32);
+  connecting_since_ = last_look_;
+  std::lock_guard lock(mutex_);
+  map_.coordinator = meeting->coordinator;
+  map_.epoch = 0;
+  for (const ServerCard& card : meeting->servers) add_server(card);
+  if (Server* coordinator = server(meeting->coordinator)) hello(*coordinator);
+}
+
+// Everything begins anew, as another incarnation; what is under way is given up: others will be told to do it.
+void ParameterServerClient::Link::drop_connections() {
+  reconnect_at_.reset();
+  not_primary_.clear();
+  for (auto& [number, server] : servers_) {
+    server.endpoint.reset();
+    former_.push_back(std::move(server));
+  }
+  servers_.clear();
+  connecting_since_ = steady_seconds();
+  last_look_ = 0;
+  std::lock_guard lock(mutex_);
+  joined_ = false;
+  outstanding_.clear();
+  answer_.reset();
+  next_sent_ = false;
+  if (pulls_under_way_ > 0) pull_failed_ = true;
+  pulls_under_way_ = 0;
+  changed_.notify_all();
+}
+
+ParameterServerClient::Link::Server& ParameterServerClient::Link::add_server(const ServerCard& card) {
+  Server& server = servers_[card.server];
+  server.card = card;
+  server.heard = steady_seconds();
+  server.endpoint.emplace(
+      UcxEndpoint::connect(ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
+  server.endpoint->on_failure([this, token = card.token](ucs_status_t status) {
+    if (Server* failed = server_of(token))
+      lose(*failed, fmt::format("cannot be reached any more: {}", ucs_status_string(status)));
+  });
+  return server;
+}
+
+void ParameterServerClient::Link::hello(Server& server) {
+  Hello hello;
+  hello.session = session_;
+  hello.token = token_;
+  hello.rank = options_.rank;
+  hello.process = ::getpid();
+  hello.host = host_name();
+  hello.fingerprint = options_.fingerprint;
+  hello.address = ucx_.address();
+  if (joined_) {
+    hello.worker = welcome_.worker;
+    hello.incarnation = welcome_.incarnation;
+    for (const auto& [number, one] : outstanding_) hello.outstanding.push_back(number);
+    if (answer_ && answer_->kind == 0) {
+      hello.outstanding.push_back(Ticket{answer_->clock, answer_->piece}.number(welcome_.pieces));
+    }
+  } else if (former_name_) {
+    hello.worker = former_name_->worker;
+    hello.incarnation = former_name_->incarnation;
+  }
+  send(server, Word::hello, packed(hello));
+}
+
+ParameterServerClient::Link::Server* ParameterServerClient::Link::server_of(uint64_t token) {
+  for (auto& [number, server] : servers_) {
+    if (server.card.token == token) return &server;
+  }
+  return nullptr;
+}
+
+ParameterServerClient::Link::Server* ParameterServerClient::Link::server(int32_t number) {
+  auto found = servers_.find(number);
+  return found == servers_.end() || found->second.failed ? nullptr : &found->second;
+}
+
+void ParameterServerClient::Link::send(Server& server, Word word, std::vector<std::byte> body) {
+  if (server.failed || !server.endpoint) return;
+  auto data = std::make_shared<std::vector<std::byte>>();
+  Packer front;
+  front(token_, word);
+  *data = std::move(front.bytes);
+  data->insert(data->end(), body.begin(), body.end());
+  server.endpoint->send(control_message, {}, data->data(), data->size(), [data](ucs_status_t) {});
+}
+
+void ParameterServerClient::Link::on_control(UcxMessage&& message) {
+  if (message.size() > longest_control || !message.is_here()) return;
+  try {
+    std::span<const std::byte> data = message.data();
+    Unpacker front(data.first(std::min<size_t>(data.size(), sizeof(uint64_t) + 1)));
+    uint64_t token = 0;
+    Word word{};
+    front(token, word);
+    Server* server = server_of(token);
+    if (server == nullptr) return;
+    server->heard = steady_seconds();
+    handle(*server, word, data.subspan(sizeof(uint64_t) + 1));
+  } catch (const CommError&) {
+    // No server of ours writes such: dropped.
+  }
+}
+
+void ParameterServerClient::Link::handle(Server& server, Word word, std::span<const std::byte> body) {
+  switch (word) {
+    case Word::welcome: return on_welcome(server, unpacked<Welcome>(body));
+    case Word::keys: return on_keys(server, unpacked<Keys>(body));
+    case Word::map: return on_map(unpacked<ShardMap>(body));
+    case Word::ack: return on_ack(unpacked<Ack>(body));
+    case Word::fence: return on_fenced(unpacked<WorkerName>(body));
+    case Word::end: return on_end(unpacked<EndOfJob>(body));
+    case Word::refused: {
+      std::lock_guard lock(mutex_);
+      refusal_ = unpacked<EndOfJob>(body);
+      end_ = refusal_;
+      changed_.notify_all();
+      return;
+    }
+    case Word::answer: {
+      std::lock_guard lock(mutex_);
+      answer_ = unpacked<TicketAnswer>(body);
+      next_sent_ = false;
+      changed_.notify_all();
+      return;
+    }
+    case Word::done_ack: {
+      std::lock_guard lock(mutex_);
+      outstanding_.erase(unpacked<ClockOnly>(body).clock);
+      changed_.notify_all();
+      return;
+    }
+    default: return;  // beats
+  }
+}
+
+void ParameterServerClient::Link::on_welcome(Server&, const Welcome& welcome) {
+  bool first = !joined_;
+  {
+    std::lock_guard lock(mutex_);
+    welcome_ = welcome;
+    joined_ = true;
+    if (first) ++generation_;
+    map_ = welcome.map;
+  }
+  former_name_.reset();
+  if (!first) return;
+  for (auto& [number, server] : servers_) {
+    if (number != map_.coordinator) hello(server);
+  }
+  check_ready();
+}
+
+void ParameterServerClient::Link::on_keys(Server& server, const Keys& keys) {
+  for (const ShardKey& key : keys.shards) {
+    RemoteShard remote{key, nullptr, nullptr};
+    remote.remote = std::make_shared<UcxRemoteKey>(*server.endpoint, key.key);
+    if (options_.copy_if_mapped) remote.mapped = static_cast<const std::byte*>(remote.remote->local_pointer(key.address));
+    std::lock_guard lock(mutex_);
+    server.shards[key.shard] = std::move(remote);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    server.has_keys = true;
+  }
+  check_ready();
+}
+
+void ParameterServerClient::Link::check_ready() { changed_.notify_all(); }
+
+void ParameterServerClient::Link::on_map(const ShardMap& map) {
+  ShardMap former;
+  {
+    std::lock_guard lock(mutex_);
+    if (map.epoch <= map_.epoch) return;
+    former = std::exchange(map_, map);
+    changed_.notify_all();
+  }
+  if (map_.coordinator != former.coordinator) {
+    reconnect_at_.reset();
+    if (Server* coordinator = server(map_.coordinator)) {
+      hello(*coordinator);
+      std::lock_guard lock(mutex_);
+      if (next_sent_) send(*coordinator, Word::next, {});
+      for (auto& [number, one] : outstanding_) {
+        if (one.done) tell_done(one);
+      }
+    }
+  }
+  resend(former);
+}
+
+// Taken for dead: what it was doing others do. It comes back as a new incarnation of itself.
+void ParameterServerClient::Link::on_fenced(const WorkerName& name) {
+  if (!joined_ || name.incarnation != welcome_.incarnation) return;
+  former_name_ = name;
+  drop_connections();
+}
+
+void ParameterServerClient::Link::on_end(const EndOfJob& end) {
+  std::lock_guard lock(mutex_);
+  if (!end_) end_ = end;
+  changed_.notify_all();
+}
+
+void ParameterServerClient::Link::lose(Server& server, const std::string&) {
+  if (server.failed || end()) return;
+  server.failed = true;
+  double now = steady_seconds();
+  bool coordinated = server.card.server == map_.coordinator;
+  std::lock_guard lock(mutex_);
+  if (pulls_under_way_ > 0) pull_failed_ = true;
+  if (!joined_) {
+    reconnect_at_ = now + look_seconds;
+  } else if (coordinated) {
+    // A successor, if there is one, has at most a lease to notice.
+    bool succeeded = !map_.backup.empty() && map_.backup.front() >= 0;
+    reconnect_at_ = now + (succeeded ? 2 * options_.lease_seconds : look_seconds);
+  }
+  changed_.notify_all();
+}
+
+}  // namespace trireme

@@ -1,0 +1,159 @@
+// The client's thread. For comm/parameter_server/client*.cpp.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "comm/parameter_server/client.h"
+#include "comm/parameter_server/meeting.h"
+#include "comm/parameter_server/payload_buffers.h"
+#include "comm/ucx/context.h"
+#include "comm/ucx/endpoint.h"
+#include "comm/ucx/memory.h"
+#include "comm/ucx/worker.h"
+
+namespace trireme {
+
+class ParameterServerClient::Link {
+ public:
+  Link(ClientOptions options, std::vector<ClientShard> shards);
+  ~Link();
+
+  void wait_until_joined();
+  std::optional<Ticket> next(double& waited);
+  PullReport pull();
+  void push(Ticket ticket, PayloadFormat format, std::span<const PushSource> sources, const PullReport& pulled,
+            TicketReport report);
+  void wait_for_pushes();
+  void say_to_coordinator(Word word, std::vector<std::byte> body);
+  EndOfJob wait_for_end();
+  std::optional<EndOfJob> end() const;
+  int32_t worker() const;
+  int32_t pieces() const;
+  bool resumable() const;
+  int64_t times_joined() const;
+
+ private:
+  // Where a shard lies at one server.
+  struct RemoteShard {
+    ShardKey key;
+    std::shared_ptr<UcxRemoteKey> remote;
+    const std::byte* mapped = nullptr;
+  };
+  struct Server {
+    ServerCard card;
+    std::optional<UcxEndpoint> endpoint;
+    bool failed = false;
+    bool has_keys = false;
+    double heard = 0;
+    std::map<int32_t, RemoteShard> shards;
+  };
+  struct Sent {
+    PayloadHeader header;
+    std::shared_ptr<Buffer> payload;
+    size_t bytes = 0;
+    bool acked = false;
+  };
+  struct Outstanding {
+    std::vector<Sent> shards;
+    TicketReport report;
+    bool done = false;  // all acknowledged, and the coordinator was told
+  };
+  // A pull of one shard by gets, in the thread.
+  struct Pull {
+    int32_t shard = 0;
+    std::vector<uint64_t> before, after;
+    std::vector<size_t> blocks;  // to be fetched; all at first
+    int pending = 0;
+    bool failed = false;
+    uint64_t torn = 0;
+    uint64_t version = UINT64_MAX;
+  };
+
+  // ---- client_link.cpp
+  void run();
+  void turn();
+  void post(std::function<void()> what);
+  void connect();
+  void drop_connections();
+  void hello(Server& server);
+  Server& add_server(const ServerCard& card);
+  Server* server_of(uint64_t token);
+  Server* server(int32_t number);
+  void timers(double now);
+  void on_control(UcxMessage&& message);
+  void handle(Server& server, Word word, std::span<const std::byte> body);
+  void on_welcome(Server& server, const Welcome& welcome);
+  void on_keys(Server& server, const Keys& keys);
+  void on_map(const ShardMap& map);
+  void on_fenced(const WorkerName& name);
+  void on_end(const EndOfJob& end);
+  void lose(Server& server, const std::string& how);
+  void send(Server& server, Word word, std::vector<std::byte> body);
+  void check_ready();
+
+  // ---- client_transfers.cpp
+  void send_push(Sent& sent);
+  void resend(const ShardMap& former);
+  void on_ack(const Ack& ack);
+  void tell_done(Outstanding& outstanding);
+  const RemoteShard* remote_shard(int32_t shard);
+  bool copy_shard(size_t shard, PullReport& report);
+  void begin_pull(std::shared_ptr<Pull> pull);
+  void fetch(std::shared_ptr<Pull> pull);
+  void pull_ended(const std::shared_ptr<Pull>& pull);
+  float* place_of(size_t shard, size_t element, size_t& run) const;
+
+  ClientOptions options_;
+  std::vector<ClientShard> shards_;
+  uint64_t token_ = 0;
+  UcxContext context_;
+  UcxWorker ucx_;
+  PayloadBuffers buffers_;
+  Encoder encoder_;
+
+  // The thread's own.
+  std::map<int32_t, Server> servers_;
+  std::vector<Server> former_;  // keys that a copy may still be reading by
+  uint64_t session_ = 0;
+  double connecting_since_ = 0;
+  double last_look_ = 0;
+  double last_beat_ = 0;
+  double last_turn_ = 0;
+  std::optional<double> reconnect_at_;
+  std::optional<WorkerName> former_name_;
+  std::deque<Sent*> not_primary_;
+  double resend_at_ = 0;
+  bool next_sent_ = false;
+
+  // Of both threads.
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool joined_ = false;
+  int64_t generation_ = 0;  // how often it has joined
+  int64_t ticket_generation_ = 0;
+  Welcome welcome_;
+  ShardMap map_;
+  bool wants_ticket_ = false;
+  std::optional<TicketAnswer> answer_;
+  std::map<int64_t, Outstanding> outstanding_;
+  std::optional<EndOfJob> end_;
+  std::optional<EndOfJob> refusal_;
+  int32_t pulls_under_way_ = 0;
+  bool pull_failed_ = false;
+
+  std::mutex inbox_mutex_;
+  std::deque<std::function<void()>> inbox_;
+  std::atomic<bool> quits_{false};
+  std::thread thread_;
+};
+
+}  // namespace trireme

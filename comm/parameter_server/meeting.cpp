@@ -1,0 +1,93 @@
+#include "comm/parameter_server/meeting.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+
+namespace trireme {
+namespace {
+
+std::string hex(std::span<const std::byte> bytes) {
+  std::string text;
+  for (std::byte byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
+  return text;
+}
+
+std::vector<std::byte> bytes_of(const std::string& hex) {
+  std::vector<std::byte> bytes(hex.size() / 2);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    unsigned value = 0;
+    std::from_chars(hex.data() + 2 * i, hex.data() + 2 * i + 2, value, 16);
+    bytes[i] = static_cast<std::byte>(value);
+  }
+  return bytes;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::string launch_identity() {
+  std::string identity;
+  for (const char* name : {"SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "PMIX_NAMESPACE"}) {
+    if (std::string value = variable(name); !value.empty()) identity += fmt::format("{}={} ", name, value);
+  }
+  return identity;
+}
+
+void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
+  nlohmann::json servers = nlohmann::json::array();
+  for (const ServerCard& card : meeting.servers) {
+    servers.push_back({{"server", card.server},
+                       {"host", card.host},
+                       {"process", card.process},
+                       {"token", fmt::format("{:016x}", card.token)},
+                       {"address", hex(card.address)}});
+  }
+  nlohmann::json json = {{"version", 1},
+                         {"job", meeting.job},
+                         {"session", fmt::format("{:016x}", meeting.session)},
+                         {"epoch", meeting.epoch},
+                         {"coordinator", meeting.coordinator},
+                         {"ready", meeting.ready},
+                         {"over", meeting.over},
+                         {"pieces", meeting.pieces},
+                         {"servers", servers}};
+  write_file_atomically(file, json.dump(1) + "\n");
+  std::error_code ignored;
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write,
+                               ignored);
+}
+
+std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
+  try {
+    nlohmann::json json = nlohmann::json::parse(read_file(file));
+    if (json.at("version") != 1) return std::nullopt;
+    Meeting meeting;
+    meeting.job = json.at("job");
+    meeting.session = std::stoull(json.at("session").get<std::string>(), nullptr, 16);
+    meeting.epoch = json.at("epoch");
+    meeting.coordinator = json.at("coordinator");
+    meeting.ready = json.at("ready");
+    meeting.over = json.at("over");
+    meeting.pieces = json.at("pieces");
+    for (const nlohmann::json& server : json.at("servers")) {
+      meeting.servers.push_back({server.at("server"),
+                                 std::stoull(server.at("token").get<std::string>(), nullptr, 16),
+                                 server.at("process"), server.at("host"),
+                                 bytes_of(server.at("address").get<std::string>())});
+    }
+    return meeting;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace trireme

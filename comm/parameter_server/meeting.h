@@ -1,0 +1,33 @@
+// Where the processes of a job find each other: a file on the shared file system, in the run directory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/parameter_server/messages.h"
+
+namespace trireme {
+
+struct Meeting {
+  std::string job;       // of the launch: launch_identity()
+  uint64_t session = 0;  // drawn by the first coordinator; who does not know it is refused
+  uint64_t epoch = 0;    // of the shard map
+  int32_t coordinator = 0;
+  bool ready = false;  // all servers are there
+  bool over = false;
+  int32_t pieces = 0;
+  std::vector<ServerCard> servers;
+};
+
+// What tells one launch from another, from the launcher's environment; "" without a launcher.
+std::string launch_identity();
+
+// Whole or not at all; readable by the user alone. Throws IoError.
+void write_meeting(const std::filesystem::path& file, const Meeting& meeting);
+// nullopt where there is none, or none that can be understood (a newer version's, a torn copy).
+std::optional<Meeting> read_meeting(const std::filesystem::path& file);
+
+}  // namespace trireme

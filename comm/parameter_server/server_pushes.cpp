@@ -1,0 +1,216 @@
+// Gradients: taken in, forwarded to the backup, applied, acknowledged.
+#include <algorithm>
+
+#include "base/error.h"
+#include "comm/parameter_server/server_loop.h"
+
+namespace trireme {
+
+ParameterServer::Loop::Held* ParameterServer::Loop::held(int32_t shard) {
+  auto found = held_.find(shard);
+  return found == held_.end() ? nullptr : &found->second;
+}
+
+bool ParameterServer::Loop::has_backup(int32_t shard) {
+  return map_.backup.at(static_cast<size_t>(shard)) >= 0;
+}
+
+// The header says whose it is and what; the data is fetched only when both may be.
+void ParameterServer::Loop::on_payload(UcxMessage&& message) {
+  try {
+    auto header = unpacked<PayloadHeader>(message.header());
+    Peer* peer = peer_of(header.token);
+    if (peer == nullptr) return;
+    peer->heard = now();
+    if (header.kind == PayloadKind::cut) {
+      if (peer->server < 0) return refuse("state from a worker");
+      auto row = std::make_shared<std::vector<float>>(message.size() / sizeof(float));
+      message.receive(row->data(), message.size(), [this, header, row](ucs_status_t status) {
+        if (status == UCS_OK) on_row(header, row, header.piece != 0);
+      });
+      return;
+    }
+    Held* target = held(header.shard);
+    if (target == nullptr) return refuse(fmt::format("gradients for shard {}, which is not here", header.shard));
+    const ShardLayout& layout = target->hosted.layout;
+    size_t most = payload_bytes(PayloadFormat::float32_with_parameters, layout.payload());
+    if (message.size() > most) {
+      return refuse(fmt::format("{} bytes of gradients for shard {}, which takes {} at most", message.size(),
+                                header.shard, most));
+    }
+    size_t bytes = message.size();
+    std::shared_ptr<Buffer> buffer = buffers_.take(std::max<size_t>(bytes, 4));
+    message.receive(buffer->data(), bytes, [this, header, buffer, bytes](ucs_status_t status) {
+      if (status != UCS_OK) return;  // the sender is gone, or will send again
+      Payload payload{buffer, {reinterpret_cast<const std::byte*>(buffer->data()), bytes}};
+      {
+        std::lock_guard lock(figures_mutex_);
+        figures_.received_bytes += bytes;
+      }
+      Peer* sender = peer_of(header.token);
+      if (sender == nullptr) return;
+      try {
+        if (header.kind == PayloadKind::push) {
+          on_push(header.token, header, std::move(payload));
+        } else if (sender->server >= 0) {
+          on_forward(*sender, header, std::move(payload));
+        }
+      } catch (const CommError& error) {
+        refuse(error.what());
+      }
+    });
+  } catch (const CommError& error) {
+    refuse(error.what());
+  }
+}
+
+void ParameterServer::Loop::on_push(uint64_t token, const PayloadHeader& header, Payload payload) {
+  Held& held = *this->held(header.shard);
+  Ticket ticket{header.clock, header.piece};
+  int64_t number = ticket.number(options_.coordinator.pieces);
+  if (map_.primary.at(static_cast<size_t>(header.shard)) != options_.server)
+    return acknowledge(token, held, number, Verdict::not_primary, 0);
+  auto fenced = fenced_.find(header.worker);
+  if (fenced != fenced_.end() && header.incarnation <= fenced->second) {
+    {
+      std::lock_guard lock(figures_mutex_);
+      ++figures_.fenced;
+    }
+    return acknowledge(token, held, number, Verdict::fenced, 0);
+  }
+  if (header.clock < options_.coordinator.first_clock || header.clock >= options_.coordinator.end_clock)
+    throw CommError("a push of clock {}, which is not in this run", header.clock);
+  auto known = held.pending.find(number);
+  if (known != held.pending.end()) {  // the same again, before the first is through
+    known->second.tokens.push_back(token);
+    std::lock_guard lock(figures_mutex_);
+    ++figures_.duplicates;
+    return;
+  }
+  PendingPush& pending = held.pending[number];
+  pending.tokens.push_back(token);
+  try {
+    bool is_new = !held.shard->window().contains(ticket);
+    if (is_new && has_backup(header.shard)) {
+      Peer* backup = server_peer(map_.backup.at(static_cast<size_t>(header.shard)));
+      pending.forwarded = false;
+      pending.sequence = ++held.sequence;
+      held.unforwarded[pending.sequence] = number;
+      if (backup != nullptr) forward(held, *backup, header, payload);
+      // else its death is about to be told, and what waits for it will be let go
+    }
+    take_in(held, header, std::move(payload));
+  } catch (...) {
+    held.unforwarded.erase(pending.sequence);
+    held.pending.erase(number);
+    throw;
+  }
+}
+
+void ParameterServer::Loop::take_in(Held& held, const PayloadHeader& header, Payload payload) {
+  set_cuts(held, header.clock);
+  PushInfo info;
+  info.ticket = {header.clock, header.piece};
+  info.worker = header.worker;
+  info.incarnation = header.incarnation;
+  info.pulled_version = header.pulled_version;
+  info.format = static_cast<PayloadFormat>(header.format);
+  int64_t number = info.ticket.number(options_.coordinator.pieces);
+  held.shard->push(info, std::move(payload), [this, shard = header.shard, number](const Applied& applied) {
+    post([this, shard, number, applied] { on_applied(shard, number, applied); });
+  });
+}
+
+// Before the first update of a clock all cuts up to there must have been asked for.
+void ParameterServer::Loop::set_cuts(Held& held, int64_t clock) {
+  while (held.next_cut <= clock && held.next_cut < options_.coordinator.end_clock) {
+    int64_t cut = held.next_cut;
+    held.shard->set_cut(cut, [this, shard = held.hosted.shard, cut] {
+      post([this, shard, cut] { on_cut_complete(shard, cut); });
+    });
+    held.next_cut = events_.next_cut(cut);
+  }
+}
+
+void ParameterServer::Loop::forward(Held& held, Peer& backup, const PayloadHeader& header,
+                                    const Payload& payload) {
+  PayloadHeader forwarded = header;
+  forwarded.token = token_;
+  forwarded.kind = PayloadKind::forward;
+  forwarded.sequence = held.sequence;
+  backup.endpoint->send(payload_message, packed(forwarded), payload.bytes.data(), payload.bytes.size(),
+                        [owner = payload.owner](ucs_status_t) {});
+}
+
+// Messages may overtake each other: they are taken in in the primary's order.
+void ParameterServer::Loop::on_forward(Peer& peer, const PayloadHeader& header, Payload payload) {
+  Held& held = *this->held(header.shard);
+  if (map_.primary.at(static_cast<size_t>(header.shard)) == options_.server) {
+    // It has been taken for dead, and this server has taken over.
+    return say(peer, Word::refused,
+               EndOfJob{static_cast<int32_t>(ExitCode::stopped),
+                        fmt::format("server {} was taken for dead, and server {} has its shard: the others go on "
+                                    "without it",
+                                    peer.server, options_.server)});
+  }
+  held.early.emplace(header.sequence, Held::Waiting{header, std::move(payload)});
+  // It is here: it will not be lost.
+  Ack ack{header.shard, header.clock, header.piece, Verdict::forwarded, 0, header.sequence};
+  for (auto next = held.early.begin(); next != held.early.end() && next->first == held.sequence + 1;
+       next = held.early.erase(next)) {
+    held.sequence = next->first;
+    take_in(held, next->second.header, std::move(next->second.payload));
+  }
+  say(peer, Word::ack, ack);
+}
+
+void ParameterServer::Loop::on_forwarded(const Ack& ack) {
+  Held* held = this->held(ack.shard);
+  if (held == nullptr) return;
+  auto found = held->unforwarded.find(ack.sequence);
+  if (found == held->unforwarded.end()) return;
+  int64_t number = found->second;
+  held->unforwarded.erase(found);
+  auto pending = held->pending.find(number);
+  if (pending == held->pending.end()) return;
+  pending->second.forwarded = true;
+  acknowledge_if_due(*held, number);
+}
+
+void ParameterServer::Loop::on_applied(int32_t shard, int64_t ticket, const Applied& applied) {
+  Held& held = *this->held(shard);
+  {
+    std::lock_guard lock(figures_mutex_);
+    if (applied.duplicate) {
+      ++figures_.duplicates;
+    } else if (map_.primary.at(static_cast<size_t>(shard)) == options_.server) {
+      ++figures_.pushes;
+      ++figures_.staleness[std::min<size_t>(applied.staleness, figures_.staleness.size() - 1)];
+    }
+  }
+  auto pending = held.pending.find(ticket);
+  if (pending == held.pending.end()) return;  // the backup's own
+  pending->second.applied = true;
+  pending->second.staleness = applied.staleness;
+  acknowledge_if_due(held, ticket);
+}
+
+void ParameterServer::Loop::acknowledge_if_due(Held& held, int64_t ticket) {
+  auto found = held.pending.find(ticket);
+  if (found == held.pending.end() || !found->second.applied || !found->second.forwarded) return;
+  PendingPush pending = std::move(found->second);
+  held.pending.erase(found);
+  for (uint64_t token : pending.tokens) {
+    acknowledge(token, held, ticket, Verdict::applied, pending.staleness);
+  }
+}
+
+void ParameterServer::Loop::acknowledge(uint64_t token, const Held& held, int64_t ticket, Verdict verdict,
+                                        uint64_t staleness) {
+  Peer* peer = peer_of(token);
+  if (peer == nullptr) return;
+  Ticket what = Ticket::numbered(ticket, options_.coordinator.pieces);
+  say(*peer, Word::ack, Ack{held.hosted.shard, what.clock, what.piece, verdict, staleness, 0});
+}
+
+}  // namespace trireme
