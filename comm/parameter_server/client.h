@@ -22,14 +22,15 @@ struct ClientOptions {
   int32_t rank = -1;              // in the launch; -1: joins later
   uint64_t fingerprint = 0;
   std::string transports = "";
-  double lease_seconds = 10;   // a server that is silent for so long is gone
-  double start_seconds = 120;  // to find the servers
+  double lease_seconds = 10;     // a server that is silent for so long is gone
+  double start_seconds = 120;    // to find the servers
   double patience_seconds = 60;  // to be let in again, once the coordinator is gone
   // A pull sees this worker's own pushes: it waits for their acknowledgements. Not with collected clocks,
   // where those come when the others have pushed, too.
   bool sees_own_pushes = true;
   int32_t most_outstanding = 2;  // tickets pushed and not yet acknowledged
-  // Where a server's memory is mapped here, pull by plain copies in the caller's thread. False: always by gets.
+  // Where a server's memory is mapped here, pull by plain copies in the caller's thread. False: always by
+  // gets.
   bool copy_if_mapped = true;
 };
 
@@ -50,7 +51,7 @@ struct PullReport {
   double seconds = 0;
   double wait_seconds = 0;  // for acknowledgements before
   uint64_t bytes = 0;
-  uint64_t torn_blocks = 0;  // fetched again
+  uint64_t torn_blocks = 0;        // fetched again
   std::vector<uint64_t> versions;  // by shard: updates_in()
 };
 

@@ -83,12 +83,15 @@ void ParameterServerClient::Link::timers(double now) {
     if (now - last_look_ >= look_seconds) connect();
     double limit = generation_ == 0 ? options_.start_seconds : options_.patience_seconds;
     if (now - connecting_since_ > limit) {
-      on_end({static_cast<int32_t>(generation_ > 0 && welcome_.resumable ? ExitCode::stopped : ExitCode::internal),
+      on_end({static_cast<int32_t>(generation_ > 0 && welcome_.resumable ? ExitCode::stopped
+                                                                         : ExitCode::internal),
               generation_ == 0
-                  ? fmt::format("no parameter server has been found within {:.0f} s: {} should tell where they are. "
-                                "Are they running, on a file system that all see?",
-                                limit, options_.meeting.string())
-                  : fmt::format("the parameter servers are gone, and no others have come within {:.0f} s", limit)});
+                  ? fmt::format(
+                        "no parameter server has been found within {:.0f} s: {} should tell where they are. "
+                        "Are they running, on a file system that all see?",
+                        limit, options_.meeting.string())
+                  : fmt::format("the parameter servers are gone, and no others have come within {:.0f} s",
+                                limit)});
     }
     return;
   }
@@ -135,7 +138,8 @@ void ParameterServerClient::Link::connect() {
   if (Server* coordinator = server(meeting->coordinator)) hello(*coordinator);
 }
 
-// Everything begins anew, as another incarnation; what is under way is given up: others will be told to do it.
+// Everything begins anew, as another incarnation; what is under way is given up: others will be told to do
+// it.
 void ParameterServerClient::Link::drop_connections() {
   reconnect_at_.reset();
   not_primary_.clear();
@@ -160,8 +164,8 @@ ParameterServerClient::Link::Server& ParameterServerClient::Link::add_server(con
   Server& server = servers_[card.server];
   server.card = card;
   server.heard = steady_seconds();
-  server.endpoint.emplace(
-      UcxEndpoint::connect(ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
+  server.endpoint.emplace(UcxEndpoint::connect(
+      ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
   server.endpoint->on_failure([this, token = card.token](ucs_status_t status) {
     if (Server* failed = server_of(token))
       lose(*failed, fmt::format("cannot be reached any more: {}", ucs_status_string(status)));
@@ -233,12 +237,18 @@ void ParameterServerClient::Link::on_control(UcxMessage&& message) {
 
 void ParameterServerClient::Link::handle(Server& server, Word word, std::span<const std::byte> body) {
   switch (word) {
-    case Word::welcome: return on_welcome(server, unpacked<Welcome>(body));
-    case Word::keys: return on_keys(server, unpacked<Keys>(body));
-    case Word::map: return on_map(unpacked<ShardMap>(body));
-    case Word::ack: return on_ack(unpacked<Ack>(body));
-    case Word::fence: return on_fenced(unpacked<WorkerName>(body));
-    case Word::end: return on_end(unpacked<EndOfJob>(body));
+    case Word::welcome:
+      return on_welcome(server, unpacked<Welcome>(body));
+    case Word::keys:
+      return on_keys(server, unpacked<Keys>(body));
+    case Word::map:
+      return on_map(unpacked<ShardMap>(body));
+    case Word::ack:
+      return on_ack(unpacked<Ack>(body));
+    case Word::fence:
+      return on_fenced(unpacked<WorkerName>(body));
+    case Word::end:
+      return on_end(unpacked<EndOfJob>(body));
     case Word::refused: {
       std::lock_guard lock(mutex_);
       refusal_ = unpacked<EndOfJob>(body);
@@ -259,7 +269,8 @@ void ParameterServerClient::Link::handle(Server& server, Word word, std::span<co
       changed_.notify_all();
       return;
     }
-    default: return;  // beats
+    default:
+      return;  // beats
   }
 }
 
@@ -284,7 +295,8 @@ void ParameterServerClient::Link::on_keys(Server& server, const Keys& keys) {
   for (const ShardKey& key : keys.shards) {
     RemoteShard remote{key, nullptr, nullptr};
     remote.remote = std::make_shared<UcxRemoteKey>(*server.endpoint, key.key);
-    if (options_.copy_if_mapped) remote.mapped = static_cast<const std::byte*>(remote.remote->local_pointer(key.address));
+    if (options_.copy_if_mapped)
+      remote.mapped = static_cast<const std::byte*>(remote.remote->local_pointer(key.address));
     std::lock_guard lock(mutex_);
     server.shards[key.shard] = std::move(remote);
   }

@@ -30,8 +30,8 @@ class ParameterServerClient::Link {
   void wait_until_joined();
   std::optional<Ticket> next(double& waited);
   PullReport pull();
-  void push(Ticket ticket, PayloadFormat format, std::span<const PushSource> sources, const PullReport& pulled,
-            TicketReport report);
+  void push(Ticket ticket, PayloadFormat format, std::span<const PushSource> sources,
+            const PullReport& pulled, TicketReport report);
   void wait_for_pushes();
   void say_to_coordinator(Word word, std::vector<std::byte> body);
   EndOfJob wait_for_end();

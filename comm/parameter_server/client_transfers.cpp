@@ -19,14 +19,16 @@ constexpr double stuck_seconds = 2;
 
 // ---- pushes
 
-void ParameterServerClient::Link::push(Ticket ticket, PayloadFormat format, std::span<const PushSource> sources,
-                                       const PullReport& pulled, TicketReport report) {
+void ParameterServerClient::Link::push(Ticket ticket, PayloadFormat format,
+                                       std::span<const PushSource> sources, const PullReport& pulled,
+                                       TicketReport report) {
   double begin = steady_seconds();
   Outstanding one;
   {
     std::unique_lock lock(mutex_);
     auto most = static_cast<size_t>(options_.most_outstanding);
-    changed_.wait(lock, [&] { return end_ || outstanding_.size() < most || ticket_generation_ != generation_; });
+    changed_.wait(lock,
+                  [&] { return end_ || outstanding_.size() < most || ticket_generation_ != generation_; });
     if (end_ || ticket_generation_ != generation_ || !joined_) return;
     report.worker = welcome_.worker;
     report.incarnation = welcome_.incarnation;
@@ -96,7 +98,8 @@ void ParameterServerClient::Link::on_ack(const Ack& ack) {
     return on_fenced(name);
   }
   auto found = outstanding_.find(Ticket{ack.clock, ack.piece}.number(welcome_.pieces));
-  if (found == outstanding_.end() || ack.shard < 0 || static_cast<size_t>(ack.shard) >= found->second.shards.size())
+  if (found == outstanding_.end() || ack.shard < 0 ||
+      static_cast<size_t>(ack.shard) >= found->second.shards.size())
     return;
   Sent& sent = found->second.shards[static_cast<size_t>(ack.shard)];
   if (ack.verdict == Verdict::not_primary) {
@@ -158,7 +161,9 @@ PullReport ParameterServerClient::Link::pull() {
   for (size_t k = 0; k < shards_.size(); ++k) {
     while (true) {
       // The shard may be changing hands.
-      changed_.wait(lock, [&] { return end_ || ticket_generation_ != generation_ || remote_shard(static_cast<int32_t>(k)) != nullptr; });
+      changed_.wait(lock, [&] {
+        return end_ || ticket_generation_ != generation_ || remote_shard(static_cast<int32_t>(k)) != nullptr;
+      });
       if (end_ || ticket_generation_ != generation_) return report;
       if (remote_shard(static_cast<int32_t>(k))->mapped != nullptr) {
         lock.unlock();
@@ -318,7 +323,8 @@ void ParameterServerClient::Link::fetch(std::shared_ptr<Pull> pull) {
           pull->pending = 1;
           return read_after(UCS_OK);
         }
-        for (const Piece& piece : pieces) get(piece.into, piece.elements * sizeof(float), piece.from, read_after);
+        for (const Piece& piece : pieces)
+          get(piece.into, piece.elements * sizeof(float), piece.from, read_after);
       });
 }
 

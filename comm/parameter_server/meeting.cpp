@@ -79,10 +79,9 @@ std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
     meeting.over = json.at("over");
     meeting.pieces = json.at("pieces");
     for (const nlohmann::json& server : json.at("servers")) {
-      meeting.servers.push_back({server.at("server"),
-                                 std::stoull(server.at("token").get<std::string>(), nullptr, 16),
-                                 server.at("process"), server.at("host"),
-                                 bytes_of(server.at("address").get<std::string>())});
+      meeting.servers.push_back(
+          {server.at("server"), std::stoull(server.at("token").get<std::string>(), nullptr, 16),
+           server.at("process"), server.at("host"), bytes_of(server.at("address").get<std::string>())});
     }
     return meeting;
   } catch (const std::exception&) {

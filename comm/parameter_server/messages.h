@@ -2,8 +2,8 @@
 //
 // Two kinds of active messages: `control_message` carries a small packed message as its data, behind a Word
 // and the sender's token; `payload_message` carries a packed PayloadHeader as its header and gradients or
-// state as its data. A token is drawn by whoever connects, told in its Hello, and stands in everything that it
-// sends; what comes with an unknown one is dropped.
+// state as its data. A token is drawn by whoever connects, told in its Hello, and stands in everything that
+// it sends; what comes with an unknown one is dropped.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +53,8 @@ struct Hello {
   int64_t process = 0;
   uint64_t fingerprint = 0;  // of what all must agree on
   std::string host;
-  std::vector<std::byte> address;     // of the sender's UcxWorker
-  std::vector<int64_t> outstanding;   // ticket numbers that it holds, after a change of coordinator
+  std::vector<std::byte> address;    // of the sender's UcxWorker
+  std::vector<int64_t> outstanding;  // ticket numbers that it holds, after a change of coordinator
   template <class Fields>
   void fields(Fields& f) {
     f(session, token, server, worker, incarnation, rank, process, fingerprint, host, address, outstanding);
@@ -149,13 +149,13 @@ struct TicketReport {
   double push_seconds = 0;  // encoding
   uint64_t pushed_bytes = 0;
   uint64_t pulled_bytes = 0;
-  uint64_t torn_blocks = 0;  // fetched again
-  uint64_t staleness = 0;    // the largest of its pushes, in updates
+  uint64_t torn_blocks = 0;     // fetched again
+  uint64_t staleness = 0;       // the largest of its pushes, in updates
   std::vector<double> figures;  // the layer above's
   template <class Fields>
   void fields(Fields& f) {
-    f(clock, piece, worker, incarnation, wait_seconds, pull_seconds, compute_seconds, push_seconds, pushed_bytes,
-      pulled_bytes, torn_blocks, staleness, figures);
+    f(clock, piece, worker, incarnation, wait_seconds, pull_seconds, compute_seconds, push_seconds,
+      pushed_bytes, pulled_bytes, torn_blocks, staleness, figures);
   }
 };
 

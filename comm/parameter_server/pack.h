@@ -50,10 +50,8 @@ class Packer {
     }
   }
   template <class T>
-    requires std::is_class_v<T>
-  void put(const T& message) {
-    const_cast<T&>(message).fields(*this);
-  }
+  requires std::is_class_v<T>
+  void put(const T& message) { const_cast<T&>(message).fields(*this); }
 };
 
 // Takes fields off. Throws CommError where the bytes end too early or a length is more than there is.
@@ -102,10 +100,8 @@ class Unpacker {
     }
   }
   template <class T>
-    requires std::is_class_v<T>
-  void take(T& message) {
-    message.fields(*this);
-  }
+  requires std::is_class_v<T>
+  void take(T& message) { message.fields(*this); }
 
   std::span<const std::byte> rest_;
 };

@@ -66,8 +66,8 @@ ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shar
     const ShardLayout& layout = held.hosted.layout;
     size_t blocks = layout.all_blocks().size();
     size_t head = version_bytes(blocks);
-    held.memory = std::make_unique<UcxMemory>(
-        UcxMemory::allocate(context_, head + layout.size() * sizeof(float)));
+    held.memory =
+        std::make_unique<UcxMemory>(UcxMemory::allocate(context_, head + layout.size() * sizeof(float)));
     std::byte* begin = held.memory->bytes().data();
     ShardMemory memory{{reinterpret_cast<uint64_t*>(begin), blocks},
                        {reinterpret_cast<float*>(begin + head), layout.size()}};
@@ -110,7 +110,8 @@ void ParameterServer::Loop::run() {
       turn();
     } catch (const std::exception& error) {
       // What a peer's message or death can do is caught where it happens: this is ours.
-      end_job({static_cast<int32_t>(ExitCode::internal), fmt::format("server {}: {}", options_.server, error.what())});
+      end_job({static_cast<int32_t>(ExitCode::internal),
+               fmt::format("server {}: {}", options_.server, error.what())});
     }
   }
 }
@@ -137,18 +138,20 @@ void ParameterServer::Loop::timers(double now) {
   }
   if (gap > options_.coordinator.lease_seconds && superseded()) {
     leave_job({static_cast<int32_t>(ExitCode::stopped),
-               fmt::format("server {} stood still for {:.1f} s (stopped, or its machine was) and was taken for dead "
-                           "meanwhile: the others go on without it",
-                           options_.server, gap)});
+               fmt::format(
+                   "server {} stood still for {:.1f} s (stopped, or its machine was) and was taken for dead "
+                   "meanwhile: the others go on without it",
+                   options_.server, gap)});
     return;
   }
   if (!ready_) {
     if (!coordinates()) look_for_coordinator(now);
     if (now - started_ > options_.start_seconds) {
-      end_job({static_cast<int32_t>(ExitCode::internal),
-               fmt::format("server {} of {} waited {:.0f} s for the others: {} of them have come. Do all see {}?",
-                           options_.server, options_.servers, options_.start_seconds, comrades_.size(),
-                           options_.meeting.string())});
+      end_job(
+          {static_cast<int32_t>(ExitCode::internal),
+           fmt::format("server {} of {} waited {:.0f} s for the others: {} of them have come. Do all see {}?",
+                       options_.server, options_.servers, options_.start_seconds, comrades_.size(),
+                       options_.meeting.string())});
     }
     return;
   }
@@ -217,14 +220,19 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
   bool from_coordinator = from_server && peer.server == map_.coordinator;
   if (coordinator_ && peer.worker >= 0) coordinator_->heard_from(peer.worker, peer.incarnation, now());
   switch (word) {
-    case Word::beat: return;
-    case Word::next: return on_next(peer);
-    case Word::done: return on_done(peer, unpacked<TicketReport>(body));
-    case Word::leave: return lose_worker(peer, "");
+    case Word::beat:
+      return;
+    case Word::next:
+      return on_next(peer);
+    case Word::done:
+      return on_done(peer, unpacked<TicketReport>(body));
+    case Word::leave:
+      return lose_worker(peer, "");
     case Word::fail:
       if (coordinates()) end_job(unpacked<EndOfJob>(body));
       return;
-    case Word::stop: return on_stop();
+    case Word::stop:
+      return on_stop();
     case Word::ack:
       if (from_server) on_forwarded(unpacked<Ack>(body));
       return;
@@ -259,7 +267,8 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
     case Word::refused:
       if (from_server) leave_job(unpacked<EndOfJob>(body));
       return;
-    default: throw CommError("{} sent word {}, which no server takes", peer.name(), static_cast<int>(word));
+    default:
+      throw CommError("{} sent word {}, which no server takes", peer.name(), static_cast<int>(word));
   }
 }
 

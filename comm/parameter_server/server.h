@@ -33,12 +33,12 @@ struct ServerOptions {
   int32_t servers = 1;
   int32_t replicas = 1;  // 2: shard k is held by server (k + 1) % servers too
   CoordinatorOptions coordinator;
-  bool collect_clocks = false;  // see ShardOptions
-  int32_t threads = 1;          // that apply
-  std::string transports = "";  // see UcxOptions
-  uint64_t fingerprint = 0;     // of what all must agree on: others are refused
-  bool resumable = false;       // there is a checkpoint: a job that breaks ends with 75, else 70
-  double start_seconds = 120;   // for all servers to meet
+  bool collect_clocks = false;    // see ShardOptions
+  int32_t threads = 1;            // that apply
+  std::string transports = "";    // see UcxOptions
+  uint64_t fingerprint = 0;       // of what all must agree on: others are refused
+  bool resumable = false;         // there is a checkpoint: a job that breaks ends with 75, else 70
+  double start_seconds = 120;     // for all servers to meet
   double patience_seconds = 300;  // without any worker, after which the job ends
 };
 
@@ -69,14 +69,15 @@ struct ServerEvents {
 
 // Workers as metrics see them.
 struct ServerFigures {
-  int32_t workers = 0;   // present
+  int32_t workers = 0;  // present
   int64_t workers_lost = 0;
   uint64_t pushes = 0;  // applied on the shards of this server
   uint64_t duplicates = 0;
   uint64_t fenced = 0;
   uint64_t refused_messages = 0;  // from strangers, or malformed
   uint64_t received_bytes = 0;
-  std::vector<uint64_t> staleness = std::vector<uint64_t>(32);  // pushes by staleness in updates; the last: that and more
+  std::vector<uint64_t> staleness =
+      std::vector<uint64_t>(32);  // pushes by staleness in updates; the last: that and more
   std::vector<Coordinator::WorkerFigures> by_worker;
 };
 

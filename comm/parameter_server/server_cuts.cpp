@@ -28,7 +28,8 @@ void ParameterServer::Loop::offer_cut(Held& held, int64_t clock, ShardState whic
   if (which == ShardState::cut) {
     rows.push_back(held.shard->cut_values());
   } else {
-    const std::byte* begin = held.memory->bytes().data() + version_bytes(held.hosted.layout.all_blocks().size());
+    const std::byte* begin =
+        held.memory->bytes().data() + version_bytes(held.hosted.layout.all_blocks().size());
     rows.push_back({reinterpret_cast<const float*>(begin), held.hosted.layout.size()});
   }
   std::vector<std::span<const float>> slots = held.hosted.slots(which);
@@ -52,7 +53,8 @@ void ParameterServer::Loop::offer_cut(Held& held, int64_t clock, ShardState whic
   }
 }
 
-void ParameterServer::Loop::on_row(const PayloadHeader& header, std::shared_ptr<std::vector<float>> row, bool last) {
+void ParameterServer::Loop::on_row(const PayloadHeader& header, std::shared_ptr<std::vector<float>> row,
+                                   bool last) {
   if (taken_.contains(header.clock) && !last) return;
   auto found = std::find_if(gathered_.begin(), gathered_.end(), [&](const Gathered& one) {
     return one.clock == header.clock && one.last == last;

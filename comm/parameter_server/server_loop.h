@@ -72,7 +72,7 @@ class ParameterServer::Loop {
       PayloadHeader header;
       Payload payload;
     };
-    std::map<uint64_t, Waiting> early;  // backup: forwarded pushes that overtook others
+    std::map<uint64_t, Waiting> early;        // backup: forwarded pushes that overtook others
     std::map<uint64_t, int64_t> unforwarded;  // primary: sequence -> ticket number
     int64_t next_cut = 0;                     // not yet asked for
   };
@@ -182,7 +182,7 @@ class ParameterServer::Loop {
   std::map<int32_t, Hello> comrades_;  // bootstrap, on the first coordinator: servers that have come
   std::set<int32_t> dead_servers_;
 
-  std::optional<Coordinator> coordinator_;  // where this server coordinates
+  std::optional<Coordinator> coordinator_;   // where this server coordinates
   std::map<int32_t, TicketWindow> windows_;  // a successor's, by shard
   bool succeeding_ = false;
   std::deque<uint64_t> waiting_;  // tokens of workers that want a ticket

@@ -104,8 +104,9 @@ void ParameterServer::Loop::hello_to(const ServerCard& card) {
   say(peer, Word::hello, own_hello());
 }
 
-ParameterServer::Loop::Peer& ParameterServer::Loop::add_peer(uint64_t token, std::span<const std::byte> address,
-                                                              const std::string& name) {
+ParameterServer::Loop::Peer& ParameterServer::Loop::add_peer(uint64_t token,
+                                                             std::span<const std::byte> address,
+                                                             const std::string& name) {
   auto peer = std::make_unique<Peer>();
   peer->token = token;
   peer->heard = now();
@@ -153,7 +154,8 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
   if (hello.session != session_ || session_ == 0) return refuse("a hello of another session");
   Peer* known = peer_of(hello.token);
   if (known == nullptr) {
-    known = &add_peer(hello.token, hello.address, fmt::format("{} {}", hello.server >= 0 ? "server" : "worker", hello.host));
+    known = &add_peer(hello.token, hello.address,
+                      fmt::format("{} {}", hello.server >= 0 ? "server" : "worker", hello.host));
     known->server = hello.server;
     known->host = hello.host;
     known->process = hello.process;
@@ -161,10 +163,11 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
   known->heard = now();
   if (hello.fingerprint != options_.fingerprint) {
     say(*known, Word::refused,
-        EndOfJob{static_cast<int32_t>(ExitCode::bad_config),
-                 fmt::format("the server on {} runs another config, other data or another version: start all with "
-                             "the same",
-                             host_name())});
+        EndOfJob{
+            static_cast<int32_t>(ExitCode::bad_config),
+            fmt::format("the server on {} runs another config, other data or another version: start all with "
+                        "the same",
+                        host_name())});
     return;
   }
   if (hello.server >= 0) {
@@ -203,10 +206,12 @@ void ParameterServer::Loop::on_worker_hello(Peer& peer, const Hello& hello) {
   bool is_new = peer.worker < 0;
   if (coordinator_) {
     Coordinator::Joined joined{};
-    if (hello.worker >= 0 && hello.incarnation >= 0 && !coordinator_->is_current(hello.worker, hello.incarnation) &&
-        fenced_.contains(hello.worker) && fenced_[hello.worker] >= hello.incarnation) {
+    if (hello.worker >= 0 && hello.incarnation >= 0 &&
+        !coordinator_->is_current(hello.worker, hello.incarnation) && fenced_.contains(hello.worker) &&
+        fenced_[hello.worker] >= hello.incarnation) {
       joined = coordinator_->join(now(), hello.worker);
-      if (events_.tell) events_.tell(fmt::format("worker {} on {} is back", joined.worker, hello.host), false);
+      if (events_.tell)
+        events_.tell(fmt::format("worker {} on {} is back", joined.worker, hello.host), false);
     } else if (hello.worker >= 0) {
       std::vector<Ticket> outstanding;
       for (int64_t number : hello.outstanding) {
@@ -284,8 +289,9 @@ void ParameterServer::Loop::lose_server(int32_t server, const std::string& how) 
   bool was_coordinator = server == map_.coordinator;
   if (!coordinates() && !was_coordinator) return;  // the coordinator's business
   if (superseded()) {
-    return leave_job({static_cast<int32_t>(ExitCode::stopped),
-                      fmt::format("server {} was cut off, and the others go on without it", options_.server)});
+    return leave_job(
+        {static_cast<int32_t>(ExitCode::stopped),
+         fmt::format("server {} was cut off, and the others go on without it", options_.server)});
   }
   if (was_coordinator && map_.backup.at(0) != options_.server) {
     if (map_.backup.at(0) >= 0) return;  // its successor will be heard of, or lost, too
@@ -304,14 +310,17 @@ void ParameterServer::Loop::lose_server(int32_t server, const std::string& how) 
     }
   }
   if (!lost.empty()) {
-    return end_job({static_cast<int32_t>(options_.resumable ? ExitCode::stopped : ExitCode::internal),
-                    fmt::format("server {} {}, and with it shard {} of the parameters{}: {}", server, how, lost,
-                                options_.replicas > 1 ? "" : " (parallel.parameter_server.replicas = 1)",
-                                options_.resumable ? "submit again to go on from the newest checkpoint"
-                                                   : "there is no checkpoint yet to go on from")});
+    return end_job(
+        {static_cast<int32_t>(options_.resumable ? ExitCode::stopped : ExitCode::internal),
+         fmt::format("server {} {}, and with it shard {} of the parameters{}: {}", server, how, lost,
+                     options_.replicas > 1 ? "" : " (parallel.parameter_server.replicas = 1)",
+                     options_.resumable ? "submit again to go on from the newest checkpoint"
+                                        : "there is no checkpoint yet to go on from")});
   }
   if (events_.tell) {
-    events_.tell(fmt::format("server {}'s shard has been taken over; it has no second copy from here on", server), true);
+    events_.tell(
+        fmt::format("server {}'s shard has been taken over; it has no second copy from here on", server),
+        true);
   }
   if (was_coordinator) map.coordinator = options_.server;
   take_map(map);
@@ -342,7 +351,8 @@ void ParameterServer::Loop::take_map(const ShardMap& map) {
   // Cuts that the former coordinator has not taken, or whose primary has gone with it.
   for (const auto& [clock, shards] : offered_) {
     for (int32_t shard : shards) {
-      if (Held* held = this->held(shard); held != nullptr && map_.primary[static_cast<size_t>(shard)] == options_.server)
+      if (Held* held = this->held(shard);
+          held != nullptr && map_.primary[static_cast<size_t>(shard)] == options_.server)
         offer_cut(*held, clock, ShardState::cut, false);
     }
   }
@@ -353,7 +363,8 @@ void ParameterServer::Loop::succeed() {
   succeeding_ = true;
   windows_.clear();
   for (auto& [shard, held] : held_) {
-    if (map_.primary[static_cast<size_t>(shard)] == options_.server) windows_.insert_or_assign(shard, held.shard->window());
+    if (map_.primary[static_cast<size_t>(shard)] == options_.server)
+      windows_.insert_or_assign(shard, held.shard->window());
   }
   for (auto& [token, peer] : peers_) {
     if (peer->server >= 0) say(*peer, Word::windows);

@@ -31,7 +31,8 @@ void ParameterServer::Loop::on_payload(UcxMessage&& message) {
       return;
     }
     Held* target = held(header.shard);
-    if (target == nullptr) return refuse(fmt::format("gradients for shard {}, which is not here", header.shard));
+    if (target == nullptr)
+      return refuse(fmt::format("gradients for shard {}, which is not here", header.shard));
     const ShardLayout& layout = target->hosted.layout;
     size_t most = payload_bytes(PayloadFormat::float32_with_parameters, layout.payload());
     if (message.size() > most) {
@@ -147,11 +148,12 @@ void ParameterServer::Loop::on_forward(Peer& peer, const PayloadHeader& header, 
   Held& held = *this->held(header.shard);
   if (map_.primary.at(static_cast<size_t>(header.shard)) == options_.server) {
     // It has been taken for dead, and this server has taken over.
-    return say(peer, Word::refused,
-               EndOfJob{static_cast<int32_t>(ExitCode::stopped),
-                        fmt::format("server {} was taken for dead, and server {} has its shard: the others go on "
-                                    "without it",
-                                    peer.server, options_.server)});
+    return say(
+        peer, Word::refused,
+        EndOfJob{static_cast<int32_t>(ExitCode::stopped),
+                 fmt::format("server {} was taken for dead, and server {} has its shard: the others go on "
+                             "without it",
+                             peer.server, options_.server)});
   }
   held.early.emplace(header.sequence, Held::Waiting{header, std::move(payload)});
   // It is here: it will not be lost.

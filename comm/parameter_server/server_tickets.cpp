@@ -37,7 +37,8 @@ void ParameterServer::Loop::serve_waiting() {
 
 void ParameterServer::Loop::on_done(Peer& peer, const TicketReport& report) {
   if (!coordinator_) return;  // a successor that does not yet know: the worker tells again
-  say(peer, Word::done_ack, ClockOnly{Ticket{report.clock, report.piece}.number(options_.coordinator.pieces)});
+  say(peer, Word::done_ack,
+      ClockOnly{Ticket{report.clock, report.piece}.number(options_.coordinator.pieces)});
   if (report.clock < options_.coordinator.first_clock || report.clock >= coordinator_->end_clock()) return;
   bool first = coordinator_->done({report.clock, report.piece}, report.worker, now());
   if (first && events_.ticket_done) events_.ticket_done(report, coordinator_->complete());
