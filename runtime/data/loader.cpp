@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <numeric>
@@ -15,6 +16,17 @@
 #include "data/sampler.h"
 
 namespace trireme {
+namespace {
+
+// Which part of which step a training batch is.
+struct Order {
+  int64_t step = 0;
+  int64_t rank = 0;
+  int64_t ranks = 1;
+};
+
+}  // namespace
+
 // What each batch holds: a value that all workers read. Orders of epochs are drawn once and shared.
 struct Loader::Pass {
   const Dataset* dataset;
@@ -25,8 +37,9 @@ struct Loader::Pass {
   int64_t rank, ranks;
   int64_t virtual_ranks = 0;
   int64_t first_step;
-  int64_t batches;   // of the pass
+  int64_t batches;   // of the pass; on demand: none to begin with
   int64_t capacity;  // samples of this rank in a batch, at most
+  bool on_demand = false;
 
   std::mutex orders_mutex = {};
   std::vector<std::pair<int64_t, std::shared_ptr<const EpochOrder>>> orders = {};
@@ -44,21 +57,27 @@ struct Loader::Pass {
     return order;
   }
 
+  // A training batch, less its memory.
+  Batch plan(const Order& order) const {
+    Batch out;
+    out.step = order.step;
+    int64_t samples = dataset->size();
+    EpochPosition position = position_of(out.step, steps_per_epoch(samples, batch));
+    Range global = batch_of(position.step, samples, batch);
+    Range own = share_of(static_cast<int64_t>(global.size()), order.rank, order.ranks, virtual_ranks);
+    out.epoch = position.epoch;
+    out.count = static_cast<int64_t>(own.size());
+    out.global_count = static_cast<int64_t>(global.size());
+    out.first = static_cast<int64_t>(own.begin);
+    return out;
+  }
+
   // Batch `number` of the pass, less its memory.
   Batch plan(int64_t number) const {
+    if (training) return plan(Order{first_step + number, rank, ranks});
     Batch out;
     out.step = first_step + number;
     int64_t samples = dataset->size();
-    if (training) {
-      EpochPosition position = position_of(out.step, steps_per_epoch(samples, batch));
-      Range global = batch_of(position.step, samples, batch);
-      Range own = share_of(static_cast<int64_t>(global.size()), rank, ranks, virtual_ranks);
-      out.epoch = position.epoch;
-      out.count = static_cast<int64_t>(own.size());
-      out.global_count = static_cast<int64_t>(global.size());
-      out.first = static_cast<int64_t>(own.begin);
-      return out;
-    }
     auto part = [&](int64_t of_rank) {
       Range slice = slice_of(samples, of_rank, ranks);
       size_t begin = std::min(slice.end, slice.begin + static_cast<size_t>(number * batch));
@@ -87,9 +106,11 @@ struct Loader::Pass {
 // The ring and its workers.
 class Loader::Pool {
  public:
-  Pool(std::unique_ptr<Pass> pass, int64_t threads, int64_t ahead) : pass_(std::move(pass)) {
+  Pool(std::unique_ptr<Pass> pass, int64_t threads, int64_t ahead)
+      : pass_(std::move(pass)), asked_(pass_->batches) {
     // One slot more than is fetched ahead: the batch that is in use.
-    slots_.resize(static_cast<size_t>(std::min(ahead + 1, std::max<int64_t>(1, pass_->batches))));
+    int64_t most = pass_->on_demand ? ahead + 1 : std::max<int64_t>(1, pass_->batches);
+    slots_.resize(static_cast<size_t>(std::min(ahead + 1, most)));
     SampleShape sample = pass_->dataset->sample_shape();
     auto capacity = static_cast<size_t>(pass_->capacity);
     for (Slot& slot : slots_) {
@@ -111,7 +132,7 @@ class Loader::Pool {
     if (error_) std::rethrow_exception(error_);
     freed_ = handed_out_;
     slot_free_.notify_all();
-    if (handed_out_ == pass_->batches) return std::nullopt;
+    if (handed_out_ == asked_) return std::nullopt;
     Slot& slot = slot_of(handed_out_);
     auto start = std::chrono::steady_clock::now();
     slot_ready_.wait(lock, [&] { return slot.holds == handed_out_; });
@@ -125,6 +146,27 @@ class Loader::Pool {
     return batch;
   }
 
+  void request(const Order& order) {
+    bool known = order.step >= 0 && order.rank >= 0 && order.rank < order.ranks;
+    if (!pass_->on_demand || !known || pass_->plan(order).count > pass_->capacity) {
+      throw DataError("{}: piece {} of {} of step {} cannot be asked for: {}",
+                      pass_->dataset->path().string(), order.rank, order.ranks, order.step,
+                      !pass_->on_demand ? "this loader has an order of its own"
+                      : !known          ? "there is no such piece"
+                                        : "it is larger than was announced");
+    }
+    {
+      std::lock_guard lock(mutex_);
+      orders_.push_back(order);
+      ++asked_;
+    }
+    asked_for_.notify_one();
+  }
+
+  int64_t batches() const {
+    std::lock_guard lock(mutex_);
+    return asked_;
+  }
   const Pass& pass() const { return *pass_; }
 
  private:
@@ -141,15 +183,22 @@ class Loader::Pool {
   void work() {
     std::vector<int64_t> samples;
     std::unique_lock lock(mutex_);
-    while (!stopping_ && taken_ < pass_->batches) {
+    while (true) {
+      asked_for_.wait(lock, [&] { return stopping_ || taken_ < asked_ || !pass_->on_demand; });
+      if (stopping_ || taken_ == asked_) return;
       int64_t number = taken_++;
+      Order order;
+      if (pass_->on_demand) {
+        order = orders_.front();
+        orders_.pop_front();
+      }
       slot_free_.wait(lock,
                       [&] { return stopping_ || number < freed_ + static_cast<int64_t>(slots_.size()); });
       if (stopping_) return;
       Slot& slot = slot_of(number);  // nobody else's until it is ready
       lock.unlock();
       try {
-        slot.batch = pass_->plan(number);
+        slot.batch = pass_->on_demand ? pass_->plan(order) : pass_->plan(number);
         slot.batch.features = slot.features.data();
         slot.batch.targets = slot.targets.data();
         pass_->fill(slot.batch, samples, slot.features.data(), slot.targets.data());
@@ -169,18 +218,22 @@ class Loader::Pool {
       stopping_ = true;
     }
     slot_free_.notify_all();
+    asked_for_.notify_all();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
 
   std::unique_ptr<Pass> pass_;
   std::vector<Slot> slots_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::condition_variable asked_for_;
   std::condition_variable slot_free_;
   std::condition_variable slot_ready_;
-  int64_t taken_ = 0;       // batches that workers have taken on
-  int64_t handed_out_ = 0;  // by next()
-  int64_t freed_ = 0;       // batches below this number are not looked at any more
+  std::deque<Order> orders_;  // on demand: not yet taken on
+  int64_t asked_;             // batches of the pass, or asked for so far
+  int64_t taken_ = 0;         // batches that workers have taken on
+  int64_t handed_out_ = 0;    // by next()
+  int64_t freed_ = 0;         // batches below this number are not looked at any more
   bool stopping_ = false;
   std::exception_ptr error_;
   std::vector<std::thread> threads_;
@@ -201,6 +254,24 @@ Loader Loader::training(const Dataset& dataset, const DataConfig& config, const 
       .batches = std::max<int64_t>(0, options.end_step - options.first_step),
       .capacity =
           static_cast<int64_t>(share_of(largest, options.rank, options.ranks, options.virtual_ranks).size()),
+  });
+  return Loader(std::make_unique<Pool>(std::move(pass), config.loader_threads, config.prefetch_batches));
+}
+
+Loader Loader::on_demand(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options) {
+  int64_t largest = std::min(config.batch, dataset.size());
+  auto pass = std::unique_ptr<Pass>(new Pass{
+      .dataset = &dataset,
+      .training = true,
+      .shuffle = config.shuffle,
+      .seed = options.seed,
+      .batch = config.batch,
+      .rank = 0,
+      .ranks = options.ranks,
+      .first_step = 0,
+      .batches = 0,
+      .capacity = static_cast<int64_t>(slice_of(largest, 0, options.ranks).size()),
+      .on_demand = true,
   });
   return Loader(std::make_unique<Pool>(std::move(pass), config.loader_threads, config.prefetch_batches));
 }
@@ -227,7 +298,8 @@ Loader::Loader(Loader&&) noexcept = default;
 Loader::~Loader() = default;
 
 std::optional<Batch> Loader::next() { return pool_->next(); }
-int64_t Loader::batches() const { return pool_->pass().batches; }
+void Loader::request(int64_t step, int64_t piece, int64_t pieces) { pool_->request({step, piece, pieces}); }
+int64_t Loader::batches() const { return pool_->batches(); }
 int64_t Loader::batch_capacity() const { return pool_->pass().capacity; }
 
 }  // namespace trireme

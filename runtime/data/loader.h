@@ -52,15 +52,25 @@ class Loader {
   // options' seed and steps do not matter.
   static Loader sequential(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options);
 
+  // Training batches that are asked for one by one, in any order: request() says which, next() hands them
+  // over in the order of requests, with the bits that training() gives rank `piece` of `pieces`. Of `options`
+  // seed and ranks count: no request may have fewer pieces than there are ranks. Requests that nobody has
+  // waited for are dropped with the loader.
+  static Loader on_demand(const Dataset& dataset, const DataConfig& config, const LoaderOptions& options);
+  // Of an on_demand loader; takes no time. step >= 0, 0 <= piece < pieces, options.ranks <= pieces, else
+  // DataError. Filling begins at once, while prefetch_batches are not yet ready.
+  void request(int64_t step, int64_t piece, int64_t pieces);
+
   Loader(Loader&&) noexcept;
   // Ends the workers, whatever they are doing, and waits for them (for the chunk that is being read at most).
   ~Loader();
 
-  // The next batch, or nothing after the last one. An exception of a worker comes out here as it was, at the
+  // The next batch, or nothing after the last one (on demand: when all that was asked for has been handed
+  // over; more may be asked for). An exception of a worker comes out here as it was, at the
   // batch that it concerns, and again at every later call.
   std::optional<Batch> next();
 
-  int64_t batches() const;         // of the whole pass
+  int64_t batches() const;         // of the whole pass; on demand: asked for so far
   int64_t batch_capacity() const;  // the most samples this rank gets at once
 
  private:

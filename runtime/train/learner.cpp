@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "train/placement.h"
 
@@ -19,6 +20,7 @@ Learner::Learner(const LearnerSetting& setting)
       sample_(setting.sample),
       length_(setting.length),
       sharing_(setting.sizes.sharing),
+      own_means_(setting.own_means),
       backend_(make_backend(setting.config.train, setting.threads)),
       exchanger_(std::make_unique<Exchanger>(setting.overlap)),
       loss_scale_(make_loss_scale(setting.config.train)) {}
@@ -37,9 +39,18 @@ StepScalars Learner::scalars_of(const Batch& batch, int64_t step) const {
   scalars.seed = static_cast<uint64_t>(config_.run.seed);
   scalars.step = step;
   scalars.first_sample = batch.first;
-  scalars.sample_weight = 1.0 / static_cast<double>(batch.global_count);
+  int64_t samples = own_means_ ? std::max<int64_t>(1, batch.count) : batch.global_count;
+  scalars.sample_weight = 1.0 / static_cast<double>(samples);
   if (loss_scale_) scalars.loss_scale = loss_scale_->scale();
   return scalars;
+}
+
+void Learner::set_piece(int64_t piece) {
+  if (piece < 0 || piece >= sharing_.ranks || sharing_.virtual_ranks > 0) {
+    throw GraphError("piece {} of {}: there is no such piece of a batch", piece,
+                     sharing_.virtual_ranks > 0 ? 0 : sharing_.ranks);
+  }
+  sharing_.rank = piece;
 }
 
 StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
@@ -52,6 +63,9 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
         request.learning_rate_factor *
         learning_rate_at(request.step, length_, net->optimizer().learning_rate, config_.schedule);
     if (loss_scale_) settings.gradient_scale = 1 / loss_scale_->scale();
+    if (!own_means_) {
+      settings.sample_share = static_cast<double>(batch.count) / static_cast<double>(batch.global_count);
+    }
     if (net == nets_.front()) outcome.learning_rate = settings.learning_rate;
     net->begin_step(settings, request.stop_vote);
   }

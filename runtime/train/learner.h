@@ -30,6 +30,9 @@ struct LearnerSetting {
   int threads = 1;  // of the backend
   Communicator& communicator;
   bool overlap = false;  // a communication thread: overlaps_exchange()
+  // Losses, gradients and statistics are means over this rank's own samples, not its share of the global
+  // mean: for steps that are not shared (easgd).
+  bool own_means = false;
 };
 
 struct StepRequest {
@@ -73,6 +76,11 @@ class Learner {
   // norms, and, where these are finite, the updates: of all nets or of none. Collective. Throws DataError,
   // CommError.
   StepOutcome step(const Batch& batch, const StepRequest& request);
+
+  // The next steps compute piece `piece` of sizes.sharing.ranks of their batches: what a batch of
+  // Loader::on_demand for that piece holds. Throws GraphError where there is no such piece, or where shards
+  // of virtual ranks are cut.
+  void set_piece(int64_t piece);
 
   // Computes a step's gradients again without exchanging or updating anything, looking at every tensor of
   // this rank.
@@ -126,6 +134,7 @@ class Learner {
   SampleShape sample_;
   RunLength length_;
   Sharing sharing_;
+  bool own_means_;
   std::unique_ptr<Backend> backend_;
   Buffer workspace_;
   std::unique_ptr<Exchanger> exchanger_;

@@ -85,6 +85,16 @@ BatchSizes batch_sizes(const DataConfig& data, const Sharing& sharing, int64_t t
   return sizes;
 }
 
+BatchSizes piece_batch_sizes(const DataConfig& data, int64_t pieces, int64_t micro_batches,
+                             int64_t training_samples) {
+  Sharing sharing{.rank = 0, .ranks = pieces, .micro_batches = micro_batches};
+  BatchSizes sizes = batch_sizes(data, sharing, training_samples, 0);
+  // Pieces of one batch differ by a sample at most: the last is the smallest.
+  sharing.rank = pieces - 1;
+  sizes.training.merge(batch_sizes(data, sharing, training_samples, 0).training);
+  return sizes;
+}
+
 Programs::Programs(const NetGraphs& graphs, const BatchSizes& sizes, const CompileOptions& options)
     : widest_(
           compile_training(graphs.training(sizes.training.empty() ? 1 : *sizes.training.rbegin()), options)) {

@@ -53,6 +53,11 @@ struct BatchSizes {
 BatchSizes batch_sizes(const DataConfig& data, const Sharing& sharing, int64_t training_samples,
                        int64_t validation_samples);
 
+// Of a worker that computes one piece or another of `pieces`: for any of them; sharing.rank is the first, the
+// largest. Nothing is evaluated.
+BatchSizes piece_batch_sizes(const DataConfig& data, int64_t pieces, int64_t micro_batches,
+                             int64_t training_samples);
+
 // Compiled at once, bound in a second step, since nets share one workspace whose size is known only when all
 // of them are compiled. Evaluation programs are bound when first asked for, so that a run's first step does
 // not wait for them.

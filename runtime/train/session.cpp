@@ -48,6 +48,26 @@ Session::Session(const Config& session_config, Communicator& session_communicato
       data(open_datasets(config.data)),
       threads(compute_threads(config, placement.threads())),
       overlap(all_overlap(config, communicator, placement, threads)) {
+  make(batch_sizes(config.data, sharing_of(config, communicator), data.training->size(),
+                   data.validation ? data.validation->size() : 0),
+       false);
+}
+
+Session::Session(const Config& session_config, Communicator& session_communicator, const PieceWork& work)
+    : config(session_config),
+      communicator(session_communicator),
+      placement(place_ranks(communicator)),
+      data(open_datasets(config.data)),
+      threads(work.threads > 0 ? work.threads : compute_threads(config, placement.threads())),
+      overlap(false) {
+  if (communicator.size() > 1) {
+    throw GraphError("a worker computes by itself, not in a group of {}", communicator.size());
+  }
+  make(piece_batch_sizes(config.data, work.pieces, config.train.micro_batches, data.training->size()),
+       work.own_means);
+}
+
+void Session::make(const BatchSizes& sizes, bool own_means) {
   length = run_length(config, data.training->size());
   dataset_identity = data.training->identity();
 
@@ -55,10 +75,8 @@ Session::Session(const Config& session_config, Communicator& session_communicato
   require_agreement(communicator, "the configs", fingerprint(text.data(), text.size()));
   require_agreement(communicator, "the training data",
                     fingerprint(dataset_identity.data(), dataset_identity.size()));
-  BatchSizes sizes = batch_sizes(config.data, sharing_of(config, communicator), data.training->size(),
-                                 data.validation ? data.validation->size() : 0);
-  learner =
-      make_learner({config, data.training->sample_shape(), sizes, length, threads, communicator, overlap});
+  learner = make_learner(
+      {config, data.training->sample_shape(), sizes, length, threads, communicator, overlap, own_means});
   require_agreement(communicator, "the arena layouts", fingerprint_of_layouts(*learner));
   require_agreement(communicator, "the starting parameters", learner->parameters_fingerprint());
 }

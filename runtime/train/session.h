@@ -26,11 +26,23 @@ struct RunPosition {
   int64_t skipped_steps = 0;                        // left out since float16 gradients overflowed
 };
 
+// How a process takes part that shares no steps with others: a worker of a parameter server.
+struct PieceWork {
+  int64_t pieces = 1;      // that each global batch is cut into; Learner::set_piece() chooses one
+  int threads = 0;         // of the backend; 0: as for any rank
+  bool own_means = false;  // see LearnerSetting
+};
+
 class Session {
  public:
   // Opens the data sets, makes the learner, and checks that all ranks agree about config, layouts and
   // starting parameters. Collective. Throws like train().
   Session(const Config& session_config, Communicator& session_communicator);
+  // The same for a worker, which has a communicator of one (self_communicator()), so that nothing is
+  // collective, and validates nothing. With parallel.mode = "parameter_server" its steps leave gradients and
+  // statistics in the arenas and update nothing; with "allreduce" they are steps of its own, by an optimizer
+  // of its own (easgd).
+  Session(const Config& session_config, Communicator& session_communicator, const PieceWork& work);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -49,6 +61,9 @@ class Session {
   bool overlap;  // ranks exchange in a thread of their own; the same on all
   std::unique_ptr<Learner> learner;
   std::string dataset_identity;  // names the training data: Dataset::identity()
+
+ private:
+  void make(const BatchSizes& sizes, bool own_means);
 };
 
 // total and per-epoch steps of a run over `samples`.

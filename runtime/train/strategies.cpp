@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "train/allreduce.h"
+#include "train/piece_strategy.h"
 
 namespace trireme {
 namespace {
@@ -39,6 +40,16 @@ std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerCo
                                              std::move(shards));
 }
 
+// The servers have the optimizer.
+std::unique_ptr<Strategy> make_parameter_server(const Config& config, const OptimizerConfig&, Arenas& arenas,
+                                                Communicator& communicator, Exchanger&) {
+  if (communicator.size() > 1) {
+    throw GraphError("parameter_server: a worker computes by itself, not in a group of {}",
+                     communicator.size());
+  }
+  return std::make_unique<PieceStrategy>(arenas, config.train.gradient_clip_norm);
+}
+
 struct Row {
   std::string_view mode;
   std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&,
@@ -47,6 +58,7 @@ struct Row {
 
 constexpr std::array rows{
     Row{"allreduce", make_allreduce},
+    Row{"parameter_server", make_parameter_server},
 };
 
 }  // namespace

@@ -16,7 +16,8 @@ namespace trireme {
 // The strategy that parallel.mode names, with an optimizer of its own as `optimizer` says (config.optimizer,
 // or a GAN's config.discriminator_optimizer). `arenas` (float32), `communicator` and `exchanger`
 // outlive it. Throws
-// ConfigError naming the key when there is no such mode.
+// ConfigError naming the key when there is no such mode. For "parameter_server" it is the workers', which
+// leaves gradients where they are.
 std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
                                         Arenas& arenas, Communicator& communicator, Exchanger& exchanger);
 std::vector<std::string_view> strategy_modes();

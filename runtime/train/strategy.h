@@ -42,6 +42,7 @@ struct StepSettings {
   double learning_rate = 0;
   double gradient_scale =
       1;  // gradients mean this much of what they say (1 / loss scale); norms are of the result
+  double sample_share = 1;  // samples of this rank as a part of those that gradients are means over
 };
 
 struct StepReport {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -204,6 +205,63 @@ TEST_F(LoaderTest, DestructionNeverHangs) {
   for (int round = 0; round < 200; ++round) {
     Loader loader =
         Loader::training(dataset_, augmenting(16, 1 + round % 4, 1 + round % 3), {.end_step = 1'000'000});
+    for (int i = 0; i < round % 5; ++i) loader.next();
+  }
+}
+
+// Any step in any order, as soon as it is asked for, with the bits that the training pass has.
+TEST_F(LoaderTest, OnDemandGivesTheTrainingBatches) {
+  for (int64_t pieces : {1, 3, 20}) {
+    std::vector<std::vector<Copy>> expected;
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      expected.push_back(
+          train(augmenting(16, 1), {.seed = 4, .rank = piece, .ranks = pieces, .end_step = 16}));
+    }
+    for (int64_t threads : {1, 3}) {
+      Loader loader = Loader::on_demand(dataset_, augmenting(16, threads, 2), {.seed = 4, .ranks = pieces});
+      EXPECT_EQ(loader.next(), std::nullopt);
+      std::vector<std::pair<int64_t, int64_t>> asked;
+      for (int64_t i = 0; i < 40; ++i) asked.emplace_back(i * 7 % 16, i * 5 % pieces);
+      size_t handed_out = 0;
+      for (size_t i = 0; i < asked.size(); ++i) {
+        loader.request(asked[i].first, asked[i].second, pieces);
+        if (i % 4 == 1) continue;  // several wait
+        for (; handed_out <= i; ++handed_out) {
+          auto [step, piece] = asked[handed_out];
+          auto batch = loader.next();
+          ASSERT_TRUE(batch);
+          const Copy& want = expected[static_cast<size_t>(piece)][static_cast<size_t>(step)];
+          Copy got = copy_of(*batch, values_);
+          EXPECT_EQ(got.images, want.images);
+          EXPECT_EQ(got.labels, want.labels);
+          EXPECT_EQ(got.batch.step, step);
+          EXPECT_EQ(got.batch.epoch, want.batch.epoch);
+          EXPECT_EQ(got.batch.first, want.batch.first);
+          EXPECT_EQ(got.batch.global_count, want.batch.global_count);
+        }
+      }
+      EXPECT_EQ(loader.batches(), 40);
+      EXPECT_EQ(loader.next(), std::nullopt);
+    }
+  }
+}
+
+TEST_F(LoaderTest, OnDemandRefusesWhatIsNotThere) {
+  Loader loader = Loader::on_demand(dataset_, augmenting(16, 2), {.ranks = 4});
+  for (auto [step, piece, pieces] : {std::array<int64_t, 3>{-1, 0, 4}, {0, -1, 4}, {0, 4, 4}}) {
+    expect_error(ExitCode::bad_data, {"no such piece"}, [&] { loader.request(step, piece, pieces); });
+  }
+  expect_error(ExitCode::bad_data, {"larger than was announced"}, [&] { loader.request(0, 0, 3); });
+  loader.request(0, 7, 8);
+  EXPECT_EQ(loader.next()->count, 2);
+  Loader training = Loader::training(dataset_, augmenting(16, 2), {.end_step = 2});
+  expect_error(ExitCode::bad_data, {"order of its own"}, [&] { training.request(0, 0, 1); });
+}
+
+TEST_F(LoaderTest, RequestsMayBeDropped) {
+  for (int round = 0; round < 200; ++round) {
+    Loader loader = Loader::on_demand(dataset_, augmenting(16, 1 + round % 4, 1 + round % 3), {});
+    for (int i = 0; i < round % 9; ++i) loader.request(i, 0, 1);
     for (int i = 0; i < round % 5; ++i) loader.next();
   }
 }
