@@ -21,7 +21,7 @@ ApplyPool::~ApplyPool() {
   for (auto& lane : lanes_) lane->thread.join();
 }
 
-void ApplyPool::submit(std::span<const size_t> lanes, std::shared_ptr<const Work> work) {
+void ApplyPool::submit(std::span<const size_t> lanes, std::shared_ptr<Work> work) {
   if (failed_.load(std::memory_order_acquire)) {
     std::lock_guard lock(failure_mutex_);
     std::rethrow_exception(failure_);
@@ -38,21 +38,22 @@ void ApplyPool::submit(std::span<const size_t> lanes, std::shared_ptr<const Work
 
 void ApplyPool::run(size_t index) {
   Lane& lane = *lanes_[index];
+  std::deque<std::shared_ptr<Work>> taken;  // all there is at once: whoever submits finds the lock free
   while (true) {
-    std::shared_ptr<const Work> work;
     {
       std::unique_lock lock(lane.mutex);
       lane.wake.wait(lock, [&] { return lane.ends || !lane.queue.empty(); });
       if (lane.queue.empty()) return;
-      work = std::move(lane.queue.front());
-      lane.queue.pop_front();
+      taken.swap(lane.queue);
     }
-    try {
-      (*work)(index);
-    } catch (...) {
-      std::lock_guard lock(failure_mutex_);
-      if (!failure_) failure_ = std::current_exception();
-      failed_.store(true, std::memory_order_release);
+    for (; !taken.empty(); taken.pop_front()) {
+      try {
+        taken.front()->run(index);
+      } catch (...) {
+        std::lock_guard lock(failure_mutex_);
+        if (!failure_) failure_ = std::current_exception();
+        failed_.store(true, std::memory_order_release);
+      }
     }
   }
 }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -19,7 +18,11 @@ namespace trireme {
 // give each of their blocks to one lane. Lanes that have nothing to do sleep.
 class ApplyPool {
  public:
-  using Work = std::function<void(size_t lane)>;
+  class Work {
+   public:
+    virtual ~Work() = default;
+    virtual void run(size_t lane) = 0;
+  };
 
   // Throws CommError unless lanes is at least 1.
   explicit ApplyPool(size_t lanes);
@@ -29,15 +32,15 @@ class ApplyPool {
   ApplyPool& operator=(const ApplyPool&) = delete;
 
   size_t lanes() const { return lanes_.size(); }
-  // `work` runs once on each of these lanes. Rethrows what work on any lane has thrown: updates are then
+  // `work` is run once on each of these lanes. Rethrows what work on any lane has thrown: updates are then
   // lost, and the server must not go on.
-  void submit(std::span<const size_t> lanes, std::shared_ptr<const Work> work);
+  void submit(std::span<const size_t> lanes, std::shared_ptr<Work> work);
 
  private:
   struct Lane {
     std::mutex mutex;
     std::condition_variable wake;
-    std::deque<std::shared_ptr<const Work>> queue;
+    std::deque<std::shared_ptr<Work>> queue;
     bool ends = false;
     std::thread thread;
   };

@@ -1,7 +1,9 @@
 #include "comm/parameter_server/shard.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.h"
 #include "comm/parameter_server/block_versions.h"
@@ -64,6 +66,7 @@ Shard::Shard(ShardMemory memory, ShardLayout layout, ShardRules& rules, ApplyPoo
       pool_(pool),
       options_(options),
       window_(options.pieces, options.first_clock),
+      applied_(options.pieces, options.first_clock),
       dispatched_end_(options.first_clock),
       next_clock_(options.first_clock) {
   size_t at = 0;
@@ -104,46 +107,53 @@ Shard::~Shard() {
 // each(slot) on every lane, then last() on the one that comes last. After an exception last() is not called,
 // and the pool hands it on.
 template <class Each, class Last>
-void Shard::submit(Each each, Last last) {
-  struct Shared {
-    Each each;
-    Last last;
-    std::atomic<size_t> left;
-    std::atomic<bool> failed{false};
-  };
-  auto shared = std::make_shared<Shared>(std::move(each), std::move(last), lanes_.size());
-  auto work = std::make_shared<const ApplyPool::Work>([this, shared](size_t lane) {
-    const size_t slot = (lane + pool_.lanes() - options_.first_lane % pool_.lanes()) % pool_.lanes();
+class Shard::Job : public ApplyPool::Work {
+ public:
+  Job(Shard& shard, Each each, Last last)
+      : shard_(shard), each_(std::move(each)), last_(std::move(last)), left_(shard.lanes_.size()) {}
+
+  void run(size_t lane) override {
+    const size_t lanes = shard_.pool_.lanes();
     std::exception_ptr error;
-    auto run = [&](auto call) {
-      try {
-        call();
-      } catch (...) {
-        error = std::current_exception();
-        shared->failed = true;
-      }
-    };
-    run([&] { shared->each(slot); });
-    if (shared->left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      if (!shared->failed) run([&] { shared->last(); });
-      std::lock_guard lock(mutex_);
-      --in_flight_;
-      idle_.notify_all();
+    attempt(error, [&] { each_((lane + lanes - shard_.options_.first_lane % lanes) % lanes); });
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      if (!failed_) attempt(error, last_);
+      std::lock_guard lock(shard_.mutex_);
+      if (--shard_.in_flight_ == 0) shard_.idle_.notify_all();
     }
     if (error) std::rethrow_exception(error);
-  });
-  pool_.submit(lanes_, std::move(work));
+  }
+
+ private:
+  template <class Call>
+  void attempt(std::exception_ptr& error, Call&& call) {
+    try {
+      call();
+    } catch (...) {
+      error = std::current_exception();
+      failed_ = true;
+    }
+  }
+  Shard& shard_;
+  Each each_;
+  Last last_;
+  std::atomic<size_t> left_;
+  std::atomic<bool> failed_{false};
+};
+
+template <class Each, class Last>
+void Shard::submit(Each each, Last last) {
+  pool_.submit(lanes_, std::make_shared<Job<Each, Last>>(*this, std::move(each), std::move(last)));
   ++in_flight_;
 }
 
 bool Shard::push(const PushInfo& info, Payload payload, OnApplied applied) {
   PayloadView view(info.format, payload.bytes, layout_.payload());
   std::unique_lock lock(mutex_);
-  const int64_t number = info.ticket.number(options_.pieces);
+  const bool through = applied_.contains(info.ticket);  // refuses what lies too far ahead of it
   if (!window_.add(info.ticket)) {
-    auto first = pending_.find(number);
-    if (first != pending_.end()) {
-      first->second.push_back(std::move(applied));
+    if (!through) {
+      duplicates_[info.ticket.number(options_.pieces)].push_back(std::move(applied));
       return false;
     }
     const uint64_t version = applied_updates_;
@@ -151,8 +161,7 @@ bool Shard::push(const PushInfo& info, Payload payload, OnApplied applied) {
     applied({0, version, true});
     return false;
   }
-  pending_[number].push_back(std::move(applied));
-  Part part{info, view, std::move(payload.owner)};
+  Part part{info, view, std::move(payload.owner), std::move(applied)};
   const int64_t clock = info.ticket.clock;
   if (options_.collect_clocks) {
     collected_[clock].push_back(std::move(part));
@@ -261,21 +270,21 @@ const float* Shard::gradient_of(const Update& update, size_t b, LaneScratch& scr
 }
 
 void Shard::finished(Update& update) {
-  std::vector<std::pair<OnApplied, Applied>> calls;
+  std::vector<OnApplied> duplicates;
   {
     std::lock_guard lock(mutex_);
     if (update.changes) ++applied_updates_;
     for (const Part& part : update.parts) {
-      auto found = pending_.extract(part.info.ticket.number(options_.pieces));
-      for (OnApplied& one : found.mapped()) {
-        const bool duplicate = &one != &found.mapped().front();
-        calls.emplace_back(std::move(one),
-                           Applied{duplicate ? 0 : update.staleness(part), update.version(), duplicate});
-      }
+      applied_.add(part.info.ticket);
+      if (duplicates_.empty()) continue;
+      auto found = duplicates_.extract(part.info.ticket.number(options_.pieces));
+      if (!found.empty())
+        std::move(found.mapped().begin(), found.mapped().end(), std::back_inserter(duplicates));
     }
   }
-  update.parts.clear();  // payloads are free before anybody is told
-  for (auto& [call, applied] : calls) call(applied);
+  for (Part& part : update.parts) part.owner.reset();  // payloads are free before anybody is told
+  for (const Part& part : update.parts) part.applied({update.staleness(part), update.version(), false});
+  for (const OnApplied& one : duplicates) one({0, update.version(), true});
 }
 
 void Shard::copy_block(Cut& cut, size_t b) {

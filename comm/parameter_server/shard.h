@@ -127,6 +127,7 @@ class Shard {
     PushInfo info;
     PayloadView view;
     std::shared_ptr<const void> owner;
+    OnApplied applied;
   };
   struct Cut;
   struct Update;
@@ -137,6 +138,8 @@ class Shard {
   void dispatch_ready_clocks();
   bool must_wait(int64_t clock) const;
   void finish_cut_if_due();
+  template <class Each, class Last>
+  class Job;
   template <class Each, class Last>
   void submit(Each each, Last last);
   // Of a lane, for all of its blocks:
@@ -158,13 +161,15 @@ class Shard {
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;
-  TicketWindow window_;
+  TicketWindow window_;     // taken in
+  TicketWindow applied_;    // and applied
   int64_t dispatched_end_;  // clocks of updates that lanes have been given are below
   int64_t next_clock_;      // collect_clocks: the next to be applied
   std::map<int64_t, std::vector<Part>> collected_;
-  std::deque<Part> waiting_;                           // for release_cut
-  std::map<int64_t, std::vector<OnApplied>> pending_;  // by ticket number: taken in, not yet applied
-  std::deque<std::shared_ptr<Cut>> cuts_;              // the first is at work
+  std::deque<Part> waiting_;  // for release_cut
+  std::map<int64_t, std::vector<OnApplied>>
+      duplicates_;                         // by ticket number: of pushes that are not yet applied
+  std::deque<std::shared_ptr<Cut>> cuts_;  // the first is at work
   Buffer cut_memory_;
   uint64_t dispatched_updates_ = 0;
   uint64_t applied_updates_ = 0;
