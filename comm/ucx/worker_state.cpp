@@ -183,7 +183,7 @@ void UcxWorkerState::shut_down() {
   // Closing by force takes some rounds, and no answer of anybody's; should it yet hang, ucp_worker_destroy()
   // does the rest.
   const auto end = Clock::now() + std::chrono::milliseconds(200);
-  while (!closing.empty() && Clock::now() < end) {
+  while ((!closing.empty() || !under_way.empty()) && Clock::now() < end) {
     ucp_worker_progress(worker);
     move_closing();
   }

@@ -1,4 +1,5 @@
-// Peers that die, and peers that leave: everything under way is done with an error within seconds, and nothing hangs.
+// Peers that die, and peers that leave: everything under way is done with an error within seconds, and
+// nothing hangs.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +22,8 @@ constexpr auto kSeconds = std::chrono::seconds(15);
 class UcxFailures : public testing::TestWithParam<Way> {
  protected:
   UcxFailures()
-      : process_(GetParam().transports, kMemory), client_(process_, GetParam().by_address, GetParam().transports) {
+      : process_(GetParam().transports, kMemory),
+        client_(process_, GetParam().by_address, GetParam().transports) {
     EXPECT_TRUE(client_.echo());
   }
   void expect_failed(UcxRequest& request) {

@@ -76,6 +76,7 @@ class UcxGarbage : public testing::TestWithParam<bool> {
     EXPECT_TRUE(ports.contains(process_.port));
     if (GetParam()) return {process_.port};
     ports.erase(process_.port);
+    EXPECT_FALSE(ports.empty()) << "where does UCX's tcp listen?";
     return ports;
   }
   void expect_served() {
@@ -99,6 +100,8 @@ TEST_P(UcxGarbage, RandomBytes) {
 }
 
 TEST_P(UcxGarbage, ZerosAndOnes) {
+  if (GetParam())
+    GTEST_SKIP() << "UCX 1.13.1 aborts on a hello that announces no bytes: see comm/ucx/README.md";
   for (int port : targets()) {
     for (size_t length : {1, 4, 7, 8, 9, 16, 64, 1000, 100000}) {
       throw_at(port, std::string(length, '\0'));
