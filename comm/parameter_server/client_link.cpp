@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "comm/parameter_server/clock.h"
+#include "comm/parameter_server/local_process.h"
 #include "comm/world.h"
 
 namespace trireme {
@@ -107,8 +108,11 @@ void ParameterServerClient::Link::timers(double now) {
     for (auto& [number, server] : servers_) server.heard = now;
   }
   for (auto& [number, server] : servers_) {
-    if (!server.failed && now - server.heard > options_.lease_seconds) {
+    if (server.failed) continue;
+    if (now - server.heard > options_.lease_seconds) {
       lose(server, fmt::format("has said nothing for {:.1f} s", options_.lease_seconds));
+    } else if (server.is_local && process_is_gone(server.card.process)) {
+      lose(server, "has died");
     }
   }
   if (reconnect_at_ && now >= *reconnect_at_) {
@@ -164,8 +168,15 @@ ParameterServerClient::Link::Server& ParameterServerClient::Link::add_server(con
   Server& server = servers_[card.server];
   server.card = card;
   server.heard = steady_seconds();
-  server.endpoint.emplace(UcxEndpoint::connect(
-      ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
+  server.is_local = !card.space.empty() && card.space == process_space();
+  try {
+    server.endpoint.emplace(UcxEndpoint::connect(
+        ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
+  } catch (const CommError&) {  // it died a moment ago, and its shared memory with it
+    server.failed = true;
+    if (card.server == map_.coordinator) reconnect_at_ = server.heard + look_seconds;
+    return server;
+  }
   server.endpoint->on_failure([this, token = card.token](ucs_status_t status) {
     if (Server* failed = server_of(token))
       lose(*failed, fmt::format("cannot be reached any more: {}", ucs_status_string(status)));
@@ -180,6 +191,7 @@ void ParameterServerClient::Link::hello(Server& server) {
   hello.rank = options_.rank;
   hello.process = ::getpid();
   hello.host = host_name();
+  hello.space = process_space();
   hello.fingerprint = options_.fingerprint;
   hello.address = ucx_.address();
   if (joined_) {
@@ -354,9 +366,10 @@ void ParameterServerClient::Link::lose(Server& server, const std::string&) {
   if (!joined_) {
     reconnect_at_ = now + look_seconds;
   } else if (coordinated) {
-    // A successor, if there is one, has at most a lease to notice.
-    bool succeeded = !map_.backup.empty() && map_.backup.front() >= 0;
-    reconnect_at_ = now + (succeeded ? 2 * options_.lease_seconds : look_seconds);
+    // Other servers have at most a lease to notice: one of them takes over, or says that the job is over.
+    bool alone =
+        std::all_of(servers_.begin(), servers_.end(), [](const auto& entry) { return entry.second.failed; });
+    reconnect_at_ = now + (alone ? look_seconds : 2 * options_.lease_seconds);
   }
   changed_.notify_all();
 }

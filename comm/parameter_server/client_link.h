@@ -53,6 +53,7 @@ class ParameterServerClient::Link {
     std::optional<UcxEndpoint> endpoint;
     bool failed = false;
     bool has_keys = false;
+    bool is_local = false;  // its process can be seen
     double heard = 0;
     std::map<int32_t, RemoteShard> shards;
   };

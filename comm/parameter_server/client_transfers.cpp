@@ -26,7 +26,10 @@ void ParameterServerClient::Link::push(Ticket ticket, PayloadFormat format,
   Outstanding one;
   {
     std::unique_lock lock(mutex_);
-    auto most = static_cast<size_t>(options_.most_outstanding);
+    // Collected clocks are acknowledged whole, and all pieces of one may be this worker's.
+    auto most =
+        static_cast<size_t>(options_.sees_own_pushes ? options_.most_outstanding
+                                                     : std::max(options_.most_outstanding, welcome_.pieces));
     changed_.wait(lock,
                   [&] { return end_ || outstanding_.size() < most || ticket_generation_ != generation_; });
     if (end_ || ticket_generation_ != generation_ || !joined_) return;

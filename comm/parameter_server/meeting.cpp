@@ -48,6 +48,7 @@ void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
     servers.push_back({{"server", card.server},
                        {"host", card.host},
                        {"process", card.process},
+                       {"space", card.space},
                        {"token", fmt::format("{:016x}", card.token)},
                        {"address", hex(card.address)}});
   }
@@ -79,9 +80,10 @@ std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
     meeting.over = json.at("over");
     meeting.pieces = json.at("pieces");
     for (const nlohmann::json& server : json.at("servers")) {
-      meeting.servers.push_back(
-          {server.at("server"), std::stoull(server.at("token").get<std::string>(), nullptr, 16),
-           server.at("process"), server.at("host"), bytes_of(server.at("address").get<std::string>())});
+      meeting.servers.push_back({server.at("server"),
+                                 std::stoull(server.at("token").get<std::string>(), nullptr, 16),
+                                 server.at("process"), server.at("host"), server.at("space"),
+                                 bytes_of(server.at("address").get<std::string>())});
     }
     return meeting;
   } catch (const std::exception&) {

@@ -53,11 +53,13 @@ struct Hello {
   int64_t process = 0;
   uint64_t fingerprint = 0;  // of what all must agree on
   std::string host;
+  std::string space;                 // process_space()
   std::vector<std::byte> address;    // of the sender's UcxWorker
   std::vector<int64_t> outstanding;  // ticket numbers that it holds, after a change of coordinator
   template <class Fields>
   void fields(Fields& f) {
-    f(session, token, server, worker, incarnation, rank, process, fingerprint, host, address, outstanding);
+    f(session, token, server, worker, incarnation, rank, process, fingerprint, host, space, address,
+      outstanding);
   }
 };
 
@@ -67,10 +69,11 @@ struct ServerCard {
   uint64_t token = 0;
   int64_t process = 0;
   std::string host;
+  std::string space;
   std::vector<std::byte> address;
   template <class Fields>
   void fields(Fields& f) {
-    f(server, token, process, host, address);
+    f(server, token, process, host, space, address);
   }
 };
 

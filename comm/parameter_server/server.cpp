@@ -1,5 +1,6 @@
 #include "comm/parameter_server/server.h"
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "base/error.h"
 #include "comm/parameter_server/block_versions.h"
 #include "comm/parameter_server/clock.h"
+#include "comm/parameter_server/local_process.h"
 #include "comm/parameter_server/server_loop.h"
 
 namespace trireme {
@@ -132,7 +134,9 @@ void ParameterServer::Loop::turn() {
 void ParameterServer::Loop::timers(double now) {
   double gap = now - std::exchange(last_turn_, now);
   if (leaving_since_) {
-    if (now - *leaving_since_ > flush_seconds) over_ = true;
+    bool out =
+        std::all_of(flushes_.begin(), flushes_.end(), [](const UcxRequest& one) { return one.done(); });
+    if (out || now - *leaving_since_ > flush_seconds) over_ = true;
     if (over_) events_.end(end_);
     return;
   }
@@ -170,13 +174,17 @@ void ParameterServer::Loop::timers(double now) {
     }
     return;
   }
-  std::vector<Peer*> late;
+  std::vector<std::pair<Peer*, std::string>> gone;
   for (auto& [token, peer] : peers_) {
-    if (!peer->lost && now - peer->heard > options_.coordinator.lease_seconds) late.push_back(peer.get());
+    if (peer->lost) continue;
+    if (now - peer->heard > options_.coordinator.lease_seconds) {
+      gone.emplace_back(peer.get(),
+                        fmt::format("has said nothing for {:.1f} s", options_.coordinator.lease_seconds));
+    } else if (peer->is_local && process_is_gone(peer->process)) {
+      gone.emplace_back(peer.get(), "has died");
+    }
   }
-  for (Peer* peer : late) {
-    lose(*peer, fmt::format("has said nothing for {:.1f} s", options_.coordinator.lease_seconds));
-  }
+  for (auto& [peer, how] : gone) lose(*peer, how);
   std::erase_if(peers_, [](const auto& entry) { return entry.second->lost; });
   if (!coordinator_ || over_ || leaving_since_) return;
   serve_waiting();
@@ -304,6 +312,9 @@ void ParameterServer::Loop::leave_job(const EndOfJob& end) {
   if (leaving_since_ || over_) return;
   end_ = end;
   leaving_since_ = now();
+  for (auto& [token, peer] : peers_) {
+    if (!peer->lost && peer->endpoint) flushes_.push_back(peer->endpoint->flush());
+  }
 }
 
 void ParameterServer::Loop::finish(const EndOfJob& end) { end_job(end); }

@@ -46,7 +46,7 @@ void ParameterServer::Loop::offer_cut(Held& held, int64_t clock, ShardState whic
     header.rows = static_cast<int32_t>(rows.size());
     if (coordinates()) {
       on_row(header, std::make_shared<std::vector<float>>(rows[r].begin(), rows[r].end()), last);
-    } else if (coordinator != nullptr) {
+    } else if (coordinator != nullptr && coordinator->endpoint) {
       coordinator->endpoint->send(payload_message, packed(header), rows[r].data(), rows[r].size_bytes(),
                                   [](ucs_status_t) {});
     }

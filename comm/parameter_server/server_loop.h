@@ -49,6 +49,7 @@ class ParameterServer::Loop {
     int64_t process = 0;
     std::optional<UcxEndpoint> endpoint;
     double heard = 0;
+    bool is_local = false;  // its process can be seen
     bool lost = false;
     std::string name() const;
   };
@@ -201,6 +202,7 @@ class ParameterServer::Loop {
   double last_look_ = 0;
   bool over_ = false;
   std::optional<double> leaving_since_;
+  std::vector<UcxRequest> flushes_;  // of the last words
   EndOfJob end_;
 
   mutable std::mutex figures_mutex_;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "comm/parameter_server/local_process.h"
 #include "comm/parameter_server/server_loop.h"
 #include "comm/world.h"
 
@@ -16,7 +17,7 @@ constexpr double look_seconds = 0.05;  // between two looks at the meeting's fil
 }  // namespace
 
 ServerCard ParameterServer::Loop::own_card() const {
-  return {options_.server, token_, ::getpid(), host_name(), worker_.address()};
+  return {options_.server, token_, ::getpid(), host_name(), process_space(), worker_.address()};
 }
 
 Hello ParameterServer::Loop::own_hello() const {
@@ -26,6 +27,7 @@ Hello ParameterServer::Loop::own_hello() const {
   hello.server = options_.server;
   hello.process = ::getpid();
   hello.host = host_name();
+  hello.space = process_space();
   hello.fingerprint = options_.fingerprint;
   hello.address = worker_.address();
   return hello;
@@ -101,6 +103,7 @@ void ParameterServer::Loop::hello_to(const ServerCard& card) {
   peer.server = card.server;
   peer.host = card.host;
   peer.process = card.process;
+  peer.is_local = !card.space.empty() && card.space == process_space();
   say(peer, Word::hello, own_hello());
 }
 
@@ -110,7 +113,14 @@ ParameterServer::Loop::Peer& ParameterServer::Loop::add_peer(uint64_t token,
   auto peer = std::make_unique<Peer>();
   peer->token = token;
   peer->heard = now();
-  peer->endpoint.emplace(UcxEndpoint::connect(worker_, address, name));
+  try {
+    peer->endpoint.emplace(UcxEndpoint::connect(worker_, address, name));
+  } catch (const CommError& error) {  // it died a moment ago, and its shared memory with it
+    post([this, token, what = std::string(error.what())] {
+      if (Peer* failed = peer_of(token)) lose(*failed, fmt::format("cannot be reached: {}", what));
+    });
+    return *(peers_[token] = std::move(peer));
+  }
   peer->endpoint->on_failure([this, token](ucs_status_t status) {
     if (Peer* failed = peer_of(token)) {
       lose(*failed, fmt::format("cannot be reached any more: {}", ucs_status_string(status)));
@@ -159,6 +169,7 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
     known->server = hello.server;
     known->host = hello.host;
     known->process = hello.process;
+    known->is_local = !hello.space.empty() && hello.space == process_space();
   }
   known->heard = now();
   if (hello.fingerprint != options_.fingerprint) {
@@ -182,7 +193,7 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
 void ParameterServer::Loop::on_server_hello(Peer&) {
   if (!coordinates() || ready_ || static_cast<int32_t>(comrades_.size()) + 1 < options_.servers) return;
   for (const auto& [server, hello] : comrades_) {
-    roster_.push_back({server, hello.token, hello.process, hello.host, hello.address});
+    roster_.push_back({server, hello.token, hello.process, hello.host, hello.space, hello.address});
   }
   ready_ = true;
   coordinator_.emplace(options_.coordinator);

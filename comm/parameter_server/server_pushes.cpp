@@ -139,6 +139,7 @@ void ParameterServer::Loop::forward(Held& held, Peer& backup, const PayloadHeade
   forwarded.token = token_;
   forwarded.kind = PayloadKind::forward;
   forwarded.sequence = held.sequence;
+  if (!backup.endpoint) return;
   backup.endpoint->send(payload_message, packed(forwarded), payload.bytes.data(), payload.bytes.size(),
                         [owner = payload.owner](ucs_status_t) {});
 }

@@ -1,0 +1,25 @@
+#include "comm/parameter_server/local_process.h"
+
+#include <signal.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+
+namespace trireme {
+
+std::string process_space() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  std::getline(file, boot);
+  std::error_code error;
+  std::filesystem::path space = std::filesystem::read_symlink("/proc/self/ns/pid", error);
+  if (boot.empty() || error) return "";
+  return boot + " " + space.string();
+}
+
+bool process_is_gone(int64_t process) {
+  return ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
+}
+
+}  // namespace trireme
