@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "optim/norm.h"
+#include "train/running_means.h"
 
 namespace trireme {
 namespace {
@@ -167,17 +168,9 @@ ExchangeSeconds AllReduceStrategy::update() {
     optimizer_->update(shards_.parameters[i].block(communicator_.rank()), parameters, gradients, step);
     exchanger_.submit(*this, first_gather() + i);
   }
-  move_running_means();
+  move_running_means(arenas_.layout, arenas_.gradients.as<float>() + arenas_.layout.parameter_elements,
+                     arenas_.state.as<float>());
   return exchanger_.finish();
-}
-
-void AllReduceStrategy::move_running_means() {
-  for (const RunningMean& mean : arenas_.layout.running_means) {
-    const float* statistic = arenas_.gradients.as<float>() + mean.statistic_offset;
-    float* state = arenas_.state.as<float>() + mean.state_offset;
-    auto momentum = static_cast<float>(mean.momentum);
-    for (size_t i = 0; i < mean.size; ++i) state[i] = (1 - momentum) * state[i] + momentum * statistic[i];
-  }
 }
 
 WholeState AllReduceStrategy::whole_state(bool holds) {

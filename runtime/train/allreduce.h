@@ -77,7 +77,6 @@ class AllReduceStrategy : public Strategy, private ExchangeWork {
   void exchange_verdict();
   bool gradients_are_finite(ExchangeSeconds& seconds);
   double gradients_square_sum(ExchangeSeconds& seconds);
-  void move_running_means();
   std::vector<Range> cut_at(size_t begin, size_t end) const;
 
   Arenas& arenas_;
