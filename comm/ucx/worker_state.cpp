@@ -26,6 +26,27 @@ void watch(int epoll, int descriptor) {
   checked(epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl for a UCX worker");
 }
 
+ucs_status_t drop(void*, const void*, size_t, void*, size_t, const ucp_am_recv_param_t*) { return UCS_OK; }
+
+void set_handler(ucp_worker_h worker, unsigned id, ucp_am_recv_callback_t call, void* argument) {
+  ucp_am_handler_param_t param{};
+  param.field_mask =
+      UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
+  param.id = id;
+  param.cb = call;
+  param.arg = argument;
+  check_ucx(ucp_worker_set_am_recv_handler(worker, &param),
+            fmt::format("receiving messages of number {}", id));
+}
+
+// UCX 1.13 calls whatever lies in its table, which it does not clear, for a number that was never given a
+// handler: a message of an unknown number, which anybody can send, takes the process down. So all numbers get
+// one. The highest first: the table grows once.
+void drop_all_numbers(ucp_worker_h worker) {
+  for (unsigned id = UINT16_MAX; id > 0; --id) set_handler(worker, id, drop, nullptr);
+  set_handler(worker, 0, drop, nullptr);
+}
+
 }  // namespace
 
 UcxWorkerState::UcxWorkerState(std::shared_ptr<ucp_context> context_handle)
@@ -37,6 +58,7 @@ UcxWorkerState::UcxWorkerState(std::shared_ptr<ucp_context> context_handle)
   params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
   check_ucx(ucp_worker_create(context.get(), &params, &worker), "making a worker");
   try {
+    drop_all_numbers(worker);
     check_ucx(ucp_worker_get_efd(worker, &ucx_events), "asking for a worker's event descriptor");
     watch(events.get(), ucx_events);
     watch(events.get(), signals.get());
@@ -122,14 +144,7 @@ bool UcxWorkerState::wait(std::chrono::nanoseconds limit) {
 void UcxWorkerState::on_message(unsigned id, UcxWorker::MessageHandler handler) {
   if (id > UINT16_MAX) throw CommError("UCX message number {}: at most {}", id, UINT16_MAX);
   auto state = std::make_shared<Handler>(Handler{this, std::move(handler)});
-  ucp_am_handler_param_t param{};
-  param.field_mask =
-      UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
-  param.id = id;
-  param.cb = arrived;
-  param.arg = state.get();
-  check_ucx(ucp_worker_set_am_recv_handler(worker, &param),
-            fmt::format("receiving messages of number {}", id));
+  set_handler(worker, id, arrived, state.get());
   auto& place = handlers[id];
   // The one that is replaced may be the one that is running.
   if (place) deferred.push_back([old = std::move(place)] {});

@@ -1,7 +1,7 @@
 // Throughput of comm/ucx between two processes of this machine, as ucx_perftest measures it: one buffer a
 // side, a window of operations under way, the source's data unchanged. Run by perf/ucx:
 //
-//   bench_ucx send|get BYTES SECONDS WINDOW listener|address
+//   bench_ucx send|get|fetch BYTES SECONDS WINDOW listener|address
 //
 // Transports: UCX_TLS. Prints MB/s (2^20 bytes). The receiver of messages does what ucx_perftest's does:
 // takes rendezvous data into its one buffer, and leaves eager data where it came.
@@ -27,6 +27,9 @@ namespace trireme::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+enum Number : unsigned { kData = 1, kAddress, kKey, kFetch, kDone };
+enum class Operation { send, get, fetch };
 
 void bind_to(int core) {
   if (sysconf(_SC_NPROCESSORS_ONLN) < 2) return;
@@ -71,14 +74,31 @@ std::vector<std::byte> read_block(int descriptor) {
   UcxMemory memory = UcxMemory::allocate(context, bytes);
   UcxWorker worker(context);
   std::list<UcxEndpoint> endpoints;
+  UcxEndpoint* way_back = nullptr;
   UcxListener listener(worker, "127.0.0.1", 0, [&](ucp_conn_request_h request, std::string peer) {
     endpoints.push_back(UcxEndpoint::accept(worker, request, peer));
+    way_back = &endpoints.back();
   });
-  worker.on_message(1, [&](UcxMessage&& message) {
+  worker.on_message(kData, [&](UcxMessage&& message) {
     if (!message.is_here()) message.receive(memory.bytes().data(), bytes);
   });
-  worker.on_message(
-      2, [&](UcxMessage&& message) { endpoints.push_back(UcxEndpoint::connect(worker, message.data())); });
+  worker.on_message(kAddress, [&](UcxMessage&& message) {
+    endpoints.push_back(UcxEndpoint::connect(worker, message.data()));
+    way_back = &endpoints.back();
+  });
+  std::unique_ptr<UcxRemoteKey> source;
+  uint64_t source_address = 0;
+  auto answer = [&](ucs_status_t status) {
+    check_ucx(status, "a get of the bench");
+    way_back->send(kDone, {}, nullptr, 0);
+  };
+  worker.on_message(kKey, [&](UcxMessage&& message) {
+    std::memcpy(&source_address, message.header().data(), sizeof(source_address));
+    source = std::make_unique<UcxRemoteKey>(*way_back, message.data());
+  });
+  worker.on_message(kFetch, [&](UcxMessage&&) {
+    way_back->get(memory.bytes().data(), bytes, source_address, *source, answer);
+  });
   const uint16_t port = listener.port();
   const uint64_t address = memory.address();
   write_all(output, &port, sizeof(port));
@@ -88,7 +108,7 @@ std::vector<std::byte> read_block(int descriptor) {
   for (;;) worker.progress();
 }
 
-double measure(int input, bool get, size_t bytes, double seconds, size_t window, bool by_address) {
+double measure(int input, Operation operation, size_t bytes, double seconds, size_t window, bool by_address) {
   bind_to(0);
   uint16_t port = 0;
   uint64_t remote = 0;
@@ -101,7 +121,7 @@ double measure(int input, bool get, size_t bytes, double seconds, size_t window,
   UcxEndpoint endpoint =
       by_address ? UcxEndpoint::connect(worker, address) : UcxEndpoint::connect(worker, "127.0.0.1", port);
   const auto own = worker.address();
-  if (by_address) endpoint.send(2, {}, own.data(), own.size()).wait(worker, std::chrono::seconds(10));
+  if (by_address) endpoint.send(kAddress, {}, own.data(), own.size()).wait(worker, std::chrono::seconds(10));
   while (!endpoint.connected()) worker.progress();
   UcxRemoteKey key(endpoint, packed);
 
@@ -110,14 +130,25 @@ double measure(int input, bool get, size_t bytes, double seconds, size_t window,
     check_ucx(status, "an operation of the bench");
     --under_way;
   };
+  worker.on_message(kDone, [&](UcxMessage&&) { --under_way; });
+  const auto own_key = memory.packed_key();
+  const uint64_t own_address = memory.address();
+  if (operation == Operation::fetch) {
+    endpoint
+        .send(kKey, std::as_bytes(std::span<const uint64_t, 1>(&own_address, 1)), own_key.data(),
+              own_key.size())
+        .wait(worker, std::chrono::seconds(10));
+  }
   auto run = [&](long count) {
     for (long i = 0; i < count; ++i) {
       while (under_way >= window) worker.progress();
       ++under_way;
-      if (get) {
+      if (operation == Operation::fetch) {
+        endpoint.send(kFetch, {}, nullptr, 0);
+      } else if (operation == Operation::get) {
         endpoint.get(memory.bytes().data(), bytes, remote, key, done);
       } else {
-        endpoint.send(1, {}, memory.bytes().data(), bytes, done);
+        endpoint.send(kData, {}, memory.bytes().data(), bytes, done);
       }
     }
     while (under_way > 0) worker.progress();
@@ -135,9 +166,13 @@ double measure(int input, bool get, size_t bytes, double seconds, size_t window,
 
 int run(int argc, char** argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: bench_ucx send|get BYTES SECONDS WINDOW listener|address\n");
+    std::fprintf(stderr, "usage: bench_ucx send|get|fetch BYTES SECONDS WINDOW listener|address\n");
     return 64;
   }
+  const std::string name = argv[1];
+  const Operation operation = name == "get"     ? Operation::get
+                              : name == "fetch" ? Operation::fetch
+                                                : Operation::send;
   const size_t bytes = std::stoull(argv[2]);
   int pipes[2];
   if (pipe(pipes) != 0) return 71;
@@ -145,8 +180,8 @@ int run(int argc, char** argv) {
   if (child == 0) serve(pipes[1], bytes);
   int code = 0;
   try {
-    std::printf("%.1f\n", measure(pipes[0], std::string(argv[1]) == "get", bytes, std::stod(argv[3]),
-                                  std::stoull(argv[4]), std::string(argv[5]) == "address"));
+    std::printf("%.1f\n", measure(pipes[0], operation, bytes, std::stod(argv[3]), std::stoull(argv[4]),
+                                  std::string(argv[5]) == "address"));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_ucx: %s\n", error.what());
     code = 70;
