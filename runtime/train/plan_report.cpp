@@ -11,6 +11,7 @@
 #include "graph/op.h"
 #include "optim/groups.h"
 #include "train/micro_batches.h"
+#include "train/parameter_server/flat_vector.h"
 #include "train/programs.h"
 #include "train/session.h"
 #include "train/strategies.h"
@@ -110,29 +111,70 @@ std::string sums_line(const ArenaLayout& layout, const Sharing& sharing) {
   return text + "\n";
 }
 
-std::string figure_lines(const NetPlan& plan, const Sharing& sharing, bool sharded) {
+bool is_served(const Config& config) { return config.parallel.mode == "parameter_server"; }
+
+// How many servers `ranks` processes have; those of a node each as if there were one node.
+int64_t planned_servers(const Config& config, int ranks) {
+  const CountOrName& servers = config.parameter_server.servers;
+  if (servers.name == "colocated") return ranks;
+  return servers.name.empty() ? servers.count : 1;
+}
+
+// A worker's piece in place of a rank's share.
+Sharing planned_sharing(const Config& config, int ranks) {
+  if (!is_served(config)) return sharing_of(config, 0, ranks);
+  int64_t workers = ranks;
+  if (config.parameter_server.servers.name != "colocated") workers -= planned_servers(config, ranks);
+  int64_t pieces = config.parameter_server.pieces > 0 ? config.parameter_server.pieces : workers;
+  return {.rank = 0, .ranks = std::max<int64_t>(1, pieces), .micro_batches = config.train.micro_batches};
+}
+
+std::string server_lines(const Config& config, const std::vector<NetPlan>& plans, int ranks) {
+  int64_t servers = planned_servers(config, ranks);
+  std::vector<FlatNet> nets;
+  for (const NetPlan& plan : plans) nets.push_back({plan.program.layout, plan.graphs.optimizer});
+  std::vector<FlatShard> shards = cut_flat_vector(nets, static_cast<size_t>(servers), PushTail::statistics);
+  size_t longest = 0, blocks = 0;
+  for (const FlatShard& shard : shards) {
+    longest = std::max(longest, shard.layout.size());
+    blocks += shard.layout.blocks.size();
+  }
+  const ParameterServerConfig& server = config.parameter_server;
+  return fmt::format(
+      "servers     {} of mode {}, {} of parameters each at most, {} blocks in all, {} replica(s); pushes in "
+      "{}\n",
+      servers, server.mode, bytes_of(longest), blocks, server.replicas, server.encoding);
+}
+
+std::string exchange_line(const ArenaLayout& layout, int ranks, bool served) {
+  double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
+  if (served) {
+    return fmt::format("exchange    {} pulled and {} pushed a piece, as float32\n",
+                       bytes_of(layout.parameter_elements + layout.state_elements), human_bytes(exchanged));
+  }
+  double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
+  return fmt::format("exchange    {} reduced a step, {} sent by each rank (ring bound)\n",
+                     human_bytes(ranks > 1 ? exchanged : 0.0), human_bytes(on_wire));
+}
+
+std::string figure_lines(const NetPlan& plan, const Sharing& sharing, const Config& config) {
   auto ranks = static_cast<int>(sharing.ranks);
   const Program& program = plan.program;
   const ArenaLayout& layout = program.layout;
   auto per_sample = [&](const Graph& graph) { return flops_of(graph) / static_cast<double>(plan.batch); };
-  double exchanged = static_cast<double>(layout.gradient_elements * sizeof(float));
-  double on_wire = ranks > 1 ? 2.0 * (ranks - 1) / ranks * exchanged : 0.0;
-
   std::string text;
   text += fmt::format("parameters  {} ({})\n", layout.parameter_count(), bytes_of(layout.parameter_elements));
   text += fmt::format("gradients   {} with {} statistics\n", bytes_of(layout.gradient_elements),
                       layout.gradient_elements - layout.parameter_elements);
   text += sums_line(layout, sharing);
-  text += optimizer_line(plan, ranks, sharded);
+  text += optimizer_line(plan, ranks, config.allreduce.shard_optimizer);
   text += precision_line(program.graph);
   text += fmt::format("activations {} planned, {} unplanned\n",
                       human_bytes(static_cast<double>(program.plan.bytes)),
                       human_bytes(static_cast<double>(program.plan.unplanned_bytes)));
   text += fmt::format("FLOPs       {:.4g} a sample forward, {:.4g} forward and backward\n",
                       per_sample(plan.graphs.training(plan.batch)), per_sample(program.graph));
-  text += fmt::format("exchange    {} reduced a step, {} sent by each rank (ring bound)\n",
-                      human_bytes(ranks > 1 ? exchanged : 0.0), human_bytes(on_wire));
-  return text;
+  return text + exchange_line(layout, ranks, is_served(config));
 }
 
 }  // namespace
@@ -142,9 +184,9 @@ std::string plan_report(const Config& config, int ranks) {
   const Dataset& dataset = *data.training;
   RunLength length = run_length(config, dataset.size());
   int64_t global_batch = std::min(config.data.batch, dataset.size());
-  Sharing sharing = sharing_of(config, 0, ranks);
+  Sharing sharing = planned_sharing(config, ranks);
   auto share = std::max<int64_t>(
-      1, static_cast<int64_t>(share_of(global_batch, 0, ranks, sharing.virtual_ranks).size()));
+      1, static_cast<int64_t>(share_of(global_batch, 0, sharing.ranks, sharing.virtual_ranks).size()));
   Pieces cut(global_batch, sharing);
   int64_t pieces = cut.count();
   int64_t batch = cut[0].count;
@@ -158,7 +200,8 @@ std::string plan_report(const Config& config, int ranks) {
   std::string text;
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ": ";
-    text += fmt::format("program of rank 0 of {} (local batch {}{}), backend {}:\n", ranks, share,
+    text += fmt::format("program of {} of {} (local batch {}{}), backend {}:\n",
+                        is_served(config) ? "the first piece" : "rank 0", sharing.ranks, share,
                         pieces > 1 ? fmt::format(" in {} {} of up to {}", pieces,
                                                  sharing.virtual_ranks > 0 ? "shards" : "pieces", batch)
                                    : "",
@@ -170,9 +213,9 @@ std::string plan_report(const Config& config, int ranks) {
                       length.steps_per_epoch, config.data.batch, length.total_steps);
   for (const NetPlan& plan : plans) {
     if (plans.size() > 1) text += plan.graphs.name + ":\n";
-    text += figure_lines(plan, sharing, config.allreduce.shard_optimizer) +
-            recompute_line(plan, config.train.recompute);
+    text += figure_lines(plan, sharing, config) + recompute_line(plan, config.train.recompute);
   }
+  if (is_served(config)) text += server_lines(config, plans, ranks);
   return text;
 }
 

@@ -42,6 +42,21 @@ TEST_F(Plan, tells_of_shards_and_the_sums_that_they_keep) {
   EXPECT_THAT(plan_report(config(), 2), testing::Not(HasSubstr("sums  ")));
 }
 
+TEST_F(Plan, tells_of_servers_and_pieces) {
+  Config c = config("parallel.mode = \"parameter_server\"\nparallel.parameter_server.servers = 2\n", 61, 17);
+  std::string text = plan_report(c, 5);
+  EXPECT_THAT(text, HasSubstr("program of the first piece of 3 (local batch 6)"));
+  EXPECT_THAT(text, HasSubstr("servers     2 of mode ssp"));
+  EXPECT_THAT(text, HasSubstr("pushed a piece"));
+  c.parameter_server.servers.name = "colocated";
+  EXPECT_THAT(plan_report(c, 5), HasSubstr("program of the first piece of 5 (local batch 4)"));
+  c.parameter_server.pieces = 8;
+  EXPECT_THAT(plan_report(c, 1), HasSubstr("program of the first piece of 8 (local batch 3)"));
+  c.parameter_server.servers = CountOrName{1000};
+  expect_error(ExitCode::bad_config, {"parallel.parameter_server.servers", "start fewer servers"},
+               [&] { plan_report(c, 5); });
+}
+
 TEST_F(Plan, tells_of_parameter_groups) {
   Config c = config();
   c.optimizer.weight_decay = 0.125;

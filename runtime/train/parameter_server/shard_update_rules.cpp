@@ -148,6 +148,13 @@ void take_slots(Learner& learner, ShardUpdateRules& rules) {
   }
 }
 
+void clear_slots(Learner& learner) {
+  for (const auto& net : learner.nets()) {
+    for (const StateSlot& slot : net->whole_state(true).slots)
+      std::fill(slot.values.begin(), slot.values.end(), 0.0f);
+  }
+}
+
 void put_slots(ShardUpdateRules& rules, ShardState which, Learner& learner) {
   for (const ShardSlot& slot : rules.slots()) {
     std::span<float> from = which == ShardState::live ? slot.live : slot.cut;

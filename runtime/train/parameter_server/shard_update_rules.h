@@ -87,5 +87,8 @@ class ShardUpdateRules : public ShardRules {
 // CheckpointError where one has a slot that the other lacks.
 void take_slots(Learner& learner, ShardUpdateRules& rules);  // to the live ones
 void put_slots(ShardUpdateRules& rules, ShardState which, Learner& learner);
+// All of the learner's slots become zero: what an easgd run's server does once, so that its checkpoints do
+// not hold what an earlier mode has left.
+void clear_slots(Learner& learner);
 
 }  // namespace trireme

@@ -103,7 +103,10 @@ class Clocks : public TrainingTest {
       put_values(server->shard_of, server->values, *mirror.learner);
       put_slots(server->rules, ShardState::live, *mirror.learner);
     }
-    return learned_by(*mirror.learner);
+    Learned learned = learned_by(*mirror.learner);
+    clear_slots(*mirror.learner);
+    for (float value : learned_by(*mirror.learner).slots) EXPECT_EQ(value, 0);
+    return learned;
   }
 
   static void push(Server& server, Learner& learner, Encoder& encoder, int64_t step, int64_t piece) {
