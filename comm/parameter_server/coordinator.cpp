@@ -138,8 +138,7 @@ bool Coordinator::within_bound(int64_t number) const {
 std::optional<int64_t> Coordinator::lowest() {
   const int64_t end = Ticket{options_.end_clock, 0}.number(options_.pieces);
   while (next_number_ < end && within_bound(next_number_) &&
-         (holders_.contains(next_number_) || returned_.contains(next_number_) ||
-          done_.contains(Ticket::numbered(next_number_, options_.pieces))))
+         (holders_.contains(next_number_) || done_.contains(Ticket::numbered(next_number_, options_.pieces))))
     ++next_number_;
   int64_t number = next_number_;
   if (!returned_.empty()) number = std::min(number, *returned_.begin());

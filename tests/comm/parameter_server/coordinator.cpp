@@ -165,6 +165,10 @@ class Simulation {
       ASSERT_TRUE(worker.frozen);
       ASSERT_THROW(coordinator_.next(worker.number, now_), CommError);
       int32_t former = worker.number;
+      if (worker.has && random_() % 2 == 0) {  // its pushes had been applied before it froze
+        bool is_new = done_.insert(number(*worker.has)).second;
+        ASSERT_EQ(coordinator_.done(*worker.has, former, now_), is_new);
+      }
       workers_.erase(at);
       join(former);
       return;
@@ -334,6 +338,30 @@ TEST(Coordinator, LeasesAreRenewedAndRunOut) {
   EXPECT_TRUE(coordinator.done({3, 0}, a.worker, 12));
   EXPECT_FALSE(coordinator.done({3, 0}, a.worker, 12));
   EXPECT_NE(coordinator.join(12, b.worker).worker, b.worker) << "b is present: nobody else is b";
+}
+
+TEST(Coordinator, ABackupIsForAnotherThanTheHolder) {
+  Coordinator coordinator(options_of(2, 0, true));
+  auto a = coordinator.join(0), b = coordinator.join(0);
+  for (int64_t clock : {3, 4}) {
+    EXPECT_EQ(coordinator.next(a.worker, 0).what, (Ticket{clock, 0}));
+    EXPECT_EQ(coordinator.next(a.worker, 0).what, (Ticket{clock, 1}));
+    EXPECT_EQ(coordinator.next(b.worker, 0).kind, Answer::wait) << "no times are known, or it is too early";
+    if (clock == 4) break;
+    coordinator.done({3, 0}, a.worker, 1);
+    EXPECT_EQ(coordinator.median_seconds(), 1);
+    coordinator.done({3, 1}, a.worker, 1);
+  }
+  EXPECT_EQ(coordinator.next(a.worker, 9).kind, Answer::wait) << "it has both itself";
+  Answer first = coordinator.next(b.worker, 9), second = coordinator.next(b.worker, 9);
+  EXPECT_TRUE(first.backup && second.backup);
+  EXPECT_EQ(first.what, (Ticket{4, 0}));
+  EXPECT_EQ(second.what, (Ticket{4, 1}));
+  EXPECT_EQ(coordinator.next(coordinator.join(9).worker, 9).kind, Answer::wait) << "two are enough";
+  coordinator.leave(a.worker, 9);
+  coordinator.done({4, 0}, b.worker, 10);
+  coordinator.declare_dead(b.worker);
+  EXPECT_EQ(coordinator.next(2, 10).what, (Ticket{4, 1})) << "both of its holders are gone";
 }
 
 TEST(Coordinator, CountsTheSecondsOfWaiting) {
