@@ -144,6 +144,7 @@ TEST_P(UcxMessages, MemoryIsGotAndPut) {
       ASSERT_EQ(put.status(), UCS_OK);
       EXPECT_TRUE(std::ranges::equal(other, memory.bytes().first(bytes)));
     }
+    std::printf("  mapped here: %s\n", key.local_pointer(memory.address()) != nullptr ? "yes" : "no");
     if (allocated && GetParam().by_address && std::string(GetParam().transports).empty()) {
       EXPECT_EQ(key.local_pointer(memory.address()) != nullptr, true);
     }
