@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "base/clones.h"
 #include "base/error.h"
@@ -49,8 +50,38 @@ TRIREME_CLONES void add(const float* from, float* to, size_t count) {
 [[gnu::always_inline]] inline uint32_t magnitude(float value) {
   return std::bit_cast<uint32_t>(value) & 0x7fffffffu;
 }
-constexpr int lower_bits = 15;
-constexpr size_t upper_values = size_t{1} << 16;
+
+constexpr size_t sample_size = 8192;
+
+// The rank-th greatest of these, from 1; they are put into another order.
+uint32_t ranked(std::vector<uint32_t>& magnitudes, size_t rank) {
+  auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+  std::nth_element(magnitudes.begin(), at, magnitudes.end(), std::greater<>());
+  return *at;
+}
+
+// Writes the indices of all values of at least this magnitude, of [begin, end), and returns how many. `found`
+// has room for end - begin. Sixteen at a time, most of which hold none; the others without branches.
+TRIREME_CLONES size_t find_greater(const float* values, size_t begin, size_t end, uint32_t least,
+                                   uint32_t* found) {
+  size_t count = 0;
+  for (size_t first = begin; first < end; first += 16) {
+    const size_t last = std::min(end, first + 16);
+    if (last - first == 16) {
+      uint32_t greatest = 0;
+      for (size_t i = 0; i < 16; ++i) {
+        uint32_t bits = magnitude(values[first + i]);
+        greatest = greatest < bits ? bits : greatest;
+      }
+      if (greatest < least) continue;
+    }
+    for (size_t i = first; i < last; ++i) {
+      found[count] = static_cast<uint32_t>(i);
+      count += magnitude(values[i]) >= least ? 1 : 0;
+    }
+  }
+  return count;
+}
 
 const char* name_of(PayloadFormat format) {
   switch (format) {
@@ -141,9 +172,10 @@ void Encoder::encode(PayloadFormat format, const Gradient& gradient, std::span<f
   if (tail != 0) std::memcpy(end, gradient.tail.data(), tail);
 }
 
-// Exact selection in three passes: (1) count magnitudes by their upper 16 bits, and find the count in which
-// the k-th lies; (2) the k-th's own magnitude among the few that share these bits; (3) write what is above
-// it, and of its equals as many as are left, from the first on. Indices rise by themselves.
+// Exact selection in one pass over all: (1) a sample tells a magnitude that somewhat more than k are likely
+// to reach; (2) the indices of all that reach it are gathered (again from a lower magnitude, where they are
+// fewer than k); (3) the k-th's own magnitude is found among them; (4) what is above it is written, and of
+// its equals as many as are left, from the first on. Indices rise by themselves.
 void Encoder::encode_top_k(std::span<const float> gradient, std::span<float> residual, std::byte* out,
                            size_t k) {
   const size_t n = gradient.size();
@@ -152,33 +184,41 @@ void Encoder::encode_top_k(std::span<const float> gradient, std::span<float> res
   const float* values = residual.empty() ? gradient.data() : residual.data();
   if (k == 0) return;
 
-  counts_.assign(upper_values, 0);
-  for (size_t i = 0; i < n; ++i) ++counts_[magnitude(values[i]) >> lower_bits];
-  size_t upper = upper_values, above = 0;  // how many lie above this upper part
-  while (above + counts_[upper - 1] < k) above += counts_[--upper];
-  --upper;
-  candidates_.clear();
-  for (size_t i = 0; i < n; ++i) {
-    uint32_t bits = magnitude(values[i]);
-    if (bits >> lower_bits == upper) candidates_.push_back(bits);
+  const size_t sampled = std::min(n, sample_size);
+  double rank = static_cast<double>(k) / static_cast<double>(n) * static_cast<double>(sampled);
+  rank += 3 * std::sqrt(rank) + 1;
+  size_t count = 0;
+  while (count < k) {
+    uint32_t least = 0;
+    if (rank < static_cast<double>(sampled)) {
+      magnitudes_.resize(sampled);
+      for (size_t i = 0; i < sampled; ++i) magnitudes_[i] = magnitude(values[i * (n / sampled)]);
+      least = ranked(magnitudes_, static_cast<size_t>(rank));
+    }
+    count = 0;
+    for (size_t begin = 0; begin < n; begin += sample_size) {
+      candidates_.resize(std::max(candidates_.size(), count + sample_size));
+      count +=
+          find_greater(values, begin, std::min(n, begin + sample_size), least, candidates_.data() + count);
+    }
+    rank *= 4;
   }
-  auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k - above - 1);
-  std::nth_element(candidates_.begin(), kth, candidates_.end(), std::greater<>());
-  const uint32_t threshold = *kth;
-  size_t equals = k - above -
-                  static_cast<size_t>(std::count_if(candidates_.begin(), candidates_.end(),
-                                                    [&](uint32_t bits) { return bits > threshold; }));
+  magnitudes_.resize(count);
+  for (size_t i = 0; i < count; ++i) magnitudes_[i] = magnitude(values[candidates_[i]]);
+  const uint32_t threshold = ranked(magnitudes_, k);
+  size_t equals = k - static_cast<size_t>(std::count_if(magnitudes_.begin(), magnitudes_.end(),
+                                                        [&](uint32_t bits) { return bits > threshold; }));
 
   auto* indices = reinterpret_cast<uint32_t*>(out);
   auto* sent = reinterpret_cast<float*>(indices + k);
   size_t filled = 0;
-  for (size_t i = 0; i < n; ++i) {
-    uint32_t bits = magnitude(values[i]);
+  for (size_t c = 0; c < count; ++c) {
+    const uint32_t index = candidates_[c], bits = magnitude(values[index]);
     if (bits < threshold || (bits == threshold && equals == 0)) continue;
     if (bits == threshold) --equals;
-    indices[filled] = static_cast<uint32_t>(i);
-    sent[filled++] = values[i];
-    if (!residual.empty()) residual[i] = 0;
+    indices[filled] = index;
+    sent[filled++] = values[index];
+    if (!residual.empty()) residual[index] = 0;
   }
 }
 

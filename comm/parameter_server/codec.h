@@ -50,8 +50,8 @@ class Encoder {
  private:
   void encode_top_k(std::span<const float> values, std::span<float> residual, std::byte* out, size_t k);
 
-  std::vector<uint32_t> counts_;      // by the upper bits of magnitudes
-  std::vector<uint32_t> candidates_;  // lower bits of magnitudes that share their upper bits with the k-th
+  std::vector<uint32_t> candidates_;  // indices
+  std::vector<uint32_t> magnitudes_;
 };
 
 // A payload that came from the network. It stays where it is: the view lives no longer than `bytes`.

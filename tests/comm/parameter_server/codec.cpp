@@ -103,6 +103,18 @@ TEST(Codec, ErrorFeedbackLosesNothing) {
   }
 }
 
+// The indices of the k greatest, rising; of equals the first.
+std::vector<size_t> greatest(const std::vector<float>& values, size_t k) {
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  auto size_of_one = [&](size_t i) { return std::isnan(values[i]) ? INFINITY : std::abs(values[i]); };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return size_of_one(a) > size_of_one(b); });
+  order.resize(k);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
 TEST(Codec, TopKTakesTheGreatest) {
   for (uint32_t seed = 0; seed < 30; ++seed) {
     std::mt19937 random(seed);
@@ -112,13 +124,7 @@ TEST(Codec, TopKTakesTheGreatest) {
       for (float& v : values) v = std::round(v * 2) / 2;
     }
     if (seed % 5 == 0) values[random() % n] = std::nanf("");
-    std::vector<size_t> order(n);
-    for (size_t i = 0; i < n; ++i) order[i] = i;
-    auto size_of_one = [&](size_t i) { return std::isnan(values[i]) ? INFINITY : std::abs(values[i]); };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return size_of_one(a) > size_of_one(b); });
-    order.resize(k);
-    std::sort(order.begin(), order.end());
+    const std::vector<size_t> order = greatest(values, k);
     std::vector<float> tail = draw(2, 9);
     auto bytes = encoded(PayloadFormat::top_k, {values, tail}, {}, k);
     const auto* indices = reinterpret_cast<const uint32_t*>(bytes.data());
@@ -129,6 +135,23 @@ TEST(Codec, TopKTakesTheGreatest) {
     for (size_t i : order) expected[i] = values[i];
     EXPECT_EQ(std::memcmp(got.data(), expected.data(), n * sizeof(float)), 0) << seed;
   }
+}
+
+TEST(Codec, TopKIsExactWhereASampleMisleads) {
+  // Every value that a sample at even distances sees is great, or small, and the others are not.
+  const size_t n = 8192 * 13, k = 500;
+  for (bool great : {true, false}) {
+    std::vector<float> values = draw(n, 4, great ? 1e-3f : 1);
+    for (size_t i = 0; i < n; i += 13) values[i] = great ? 5 + values[i] : values[i] * 1e-3f;
+    std::vector<float> expected(n, 0);
+    for (size_t i : greatest(values, k)) expected[i] = values[i];
+    auto bytes = encoded(PayloadFormat::top_k, {values}, {}, k);
+    EXPECT_EQ(decoded(PayloadView(PayloadFormat::top_k, bytes, {n, 0}), n, 1000), expected);
+  }
+  std::vector<float> spikes(n, 0);  // the sample sees none of them, and guesses far too low or high
+  for (size_t i = 0; i < k; ++i) spikes[i * 100 + 1 + (i * 100 + 1) % 13 % 2] = 1 + static_cast<float>(i);
+  auto bytes = encoded(PayloadFormat::top_k, {spikes}, {}, k);
+  EXPECT_EQ(decoded(PayloadView(PayloadFormat::top_k, bytes, {n, 0}), n, 1000), spikes);
 }
 
 TEST(Codec, CountsTopK) {
