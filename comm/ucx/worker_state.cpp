@@ -78,24 +78,24 @@ bool UcxWorkerState::progress() {
   bool happened = ucp_worker_progress(worker) != 0;
   inside = false;
   if (!closing.empty()) move_closing();
-  return run_callbacks() || happened;
+  if (completed.empty() && deferred.empty() && errors.empty()) return happened;
+  run_callbacks();
+  return true;
 }
 
 // Only what was there at the beginning: who answers every completion with an operation that is done at once
 // would else never come out.
-bool UcxWorkerState::run_callbacks() {
-  bool happened = false;
+void UcxWorkerState::run_callbacks() {
+  auto alive = self.lock();  // a callback may destroy the worker
   for (size_t left = completed.size(); left > 0 && !completed.empty(); --left) {
     auto state = std::move(completed.front());
     completed.pop_front();
-    happened = true;
     auto callback = std::move(state->callback);
-    callback(state->status);
+    if (callback) callback(state->status);  // else cancelled meanwhile
   }
   for (size_t left = deferred.size(); left > 0 && !deferred.empty(); --left) {
     auto call = std::move(deferred.front());
     deferred.pop_front();
-    happened = true;
     call();
   }
   if (!errors.empty()) {
@@ -103,7 +103,6 @@ bool UcxWorkerState::run_callbacks() {
     errors.pop_front();
     std::rethrow_exception(error);
   }
-  return happened;
 }
 
 bool UcxWorkerState::arm() {

@@ -115,7 +115,7 @@ struct UcxWorkerState {
   std::weak_ptr<UcxWorkerState> self;
 
  private:
-  bool run_callbacks();
+  void run_callbacks();
   void move_closing();
 };
 

@@ -302,6 +302,34 @@ TEST(UcxRequest, TimesOut) {
   EXPECT_TRUE(pair.until_done(request));
 }
 
+TEST(UcxRequest, CancelledBeforeItsCallbackIsCalled) {
+  Pair pair;
+  ASSERT_TRUE(pair.until_done(pair.to_server->flush()));
+  auto request = pair.to_server->send(1, {}, nullptr, 0, [](ucs_status_t) { ADD_FAILURE(); });
+  request.cancel();
+  EXPECT_TRUE(pair.until_done(request));
+  for (int i = 0; i < 10; ++i) pair.client.progress();
+}
+
+TEST(UcxWorker, MayBeDestroyedByACompletion) {
+  UcxContext context;
+  UcxWorker server(context);
+  auto client = std::make_unique<UcxWorker>(context);
+  auto endpoint = UcxEndpoint::connect(*client, server.address());
+  int called = 0;
+  endpoint.send(1, {}, nullptr, 0, [&](ucs_status_t) {
+    ++called;
+    client.reset();
+  });
+  endpoint.send(1, {}, nullptr, 0, [&](ucs_status_t) { ADD_FAILURE(); });
+  const auto end = std::chrono::steady_clock::now() + kGenerous;
+  while (client && std::chrono::steady_clock::now() < end) {
+    server.progress();
+    client->progress();
+  }
+  EXPECT_EQ(called, 1);
+}
+
 TEST(UcxRequest, DoneByDefault) {
   UcxRequest request;
   EXPECT_TRUE(request.done());
