@@ -17,7 +17,8 @@ namespace trireme {
 struct UcxWorkerState;
 
 // One a thread; nothing of it may be called by two threads at once but signal(). Endpoints, keys and requests
-// of it may outlive it: they are then closed, and requests done with UCS_ERR_CANCELED.
+// of it may outlive it: they are then closed, and requests done with UCS_ERR_CANCELED. A completion may
+// destroy it, a message handler may not.
 class UcxWorker {
  public:
   // Called with each message of its number from within progress(); see UcxMessage. May send and receive, and
