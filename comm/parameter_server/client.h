@@ -29,9 +29,10 @@ struct ClientOptions {
   // where those come when the others have pushed, too.
   bool sees_own_pushes = true;
   int32_t most_outstanding = 2;  // tickets pushed and not yet acknowledged
-  // Where a server's memory is mapped here, pull by plain copies in the caller's thread. False: always by
-  // gets.
-  bool copy_if_mapped = true;
+  // How values and gradients travel. mapped: where the server is on this machine each reads the other's
+  // memory where it lies, else by messages. gets: values by one-sided gets, for networks that do them (RDMA):
+  // where UCX 1.13 makes them of messages it aborts a server whose reader dies. messages: always.
+  enum class Transfer : uint8_t { mapped, gets, messages } transfer = Transfer::mapped;
 };
 
 // What a shard looks like, the same on servers and workers, and where its values go.

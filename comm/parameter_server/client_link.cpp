@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "comm/parameter_server/block_versions.h"
 #include "comm/parameter_server/clock.h"
 #include "comm/parameter_server/local_process.h"
 #include "comm/world.h"
@@ -22,9 +23,11 @@ constexpr double retry_seconds = 0.01;  // between two tries at a shard whose ho
 ParameterServerClient::Link::Link(ClientOptions options, std::vector<ClientShard> shards)
     : options_(std::move(options)),
       shards_(std::move(shards)),
-      context_({.transports = options_.transports}),
+      context_({.transports = ucx_transports(options_.transports)}),
       ucx_(context_) {
   ucx_.on_message(control_message, [this](UcxMessage&& message) { on_control(std::move(message)); });
+  ucx_.on_message(payload_message, [this](UcxMessage&& message) { on_values(std::move(message)); });
+  for (const ClientShard& shard : shards_) staging_.emplace_back();
   connecting_since_ = last_turn_ = steady_seconds();
   thread_ = std::thread([this] { run(); });
 }
@@ -256,7 +259,9 @@ void ParameterServerClient::Link::handle(Server& server, Word word, std::span<co
     case Word::map:
       return on_map(unpacked<ShardMap>(body));
     case Word::ack:
-      return on_ack(unpacked<Ack>(body));
+      return on_ack(server, unpacked<Ack>(body));
+    case Word::pulled:
+      return on_pulled(unpacked<PullAnswer>(body));
     case Word::fence:
       return on_fenced(unpacked<WorkerName>(body));
     case Word::end:
@@ -306,9 +311,14 @@ void ParameterServerClient::Link::on_welcome(Server&, const Welcome& welcome) {
 void ParameterServerClient::Link::on_keys(Server& server, const Keys& keys) {
   for (const ShardKey& key : keys.shards) {
     RemoteShard remote{key, nullptr, nullptr};
-    remote.remote = std::make_shared<UcxRemoteKey>(*server.endpoint, key.key);
-    if (options_.copy_if_mapped)
-      remote.mapped = static_cast<const std::byte*>(remote.remote->local_pointer(key.address));
+    if (options_.transfer == ClientOptions::Transfer::gets) {
+      remote.remote = std::make_shared<UcxRemoteKey>(*server.endpoint, key.key);
+    }
+    if (options_.transfer == ClientOptions::Transfer::mapped && server.is_local && key.bounds.size() > 1) {
+      size_t bytes = version_bytes(key.bounds.size() - 1) + key.bounds.back() * sizeof(float);
+      remote.mapped = SharedBytes::open(server.card.process, key.descriptor, bytes);
+    }
+    server.sees_memory = remote.mapped != nullptr;
     std::lock_guard lock(mutex_);
     server.shards[key.shard] = std::move(remote);
   }

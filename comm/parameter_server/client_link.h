@@ -45,21 +45,22 @@ class ParameterServerClient::Link {
   // Where a shard lies at one server.
   struct RemoteShard {
     ShardKey key;
-    std::shared_ptr<UcxRemoteKey> remote;
-    const std::byte* mapped = nullptr;
+    std::shared_ptr<UcxRemoteKey> remote;  // gets
+    std::shared_ptr<SharedBytes> mapped;   // the server's memory, on this machine
   };
   struct Server {
     ServerCard card;
     std::optional<UcxEndpoint> endpoint;
     bool failed = false;
     bool has_keys = false;
-    bool is_local = false;  // its process can be seen
+    bool is_local = false;    // its process can be seen
+    bool sees_memory = true;  // it can read this process's, where it is local
     double heard = 0;
     std::map<int32_t, RemoteShard> shards;
   };
   struct Sent {
     PayloadHeader header;
-    std::shared_ptr<Buffer> payload;
+    std::shared_ptr<SharedBytes> payload;
     size_t bytes = 0;
     bool acked = false;
   };
@@ -77,6 +78,9 @@ class ParameterServerClient::Link {
     bool failed = false;
     uint64_t torn = 0;
     uint64_t version = UINT64_MAX;
+    int32_t number = 0;  // messages
+    bool answered = false;
+    int32_t holder = -1;
   };
 
   // ---- client_link.cpp
@@ -104,12 +108,18 @@ class ParameterServerClient::Link {
   // ---- client_transfers.cpp
   void send_push(Sent& sent);
   void resend(const ShardMap& former);
-  void on_ack(const Ack& ack);
+  void on_ack(Server& server, const Ack& ack);
   void tell_done(Outstanding& outstanding);
   const RemoteShard* remote_shard(int32_t shard);
   bool copy_shard(size_t shard, PullReport& report);
   void begin_pull(std::shared_ptr<Pull> pull);
   void fetch(std::shared_ptr<Pull> pull);
+  void fetch_by_gets(std::shared_ptr<Pull> pull);
+  void fetch_by_messages(std::shared_ptr<Pull> pull);
+  void on_values(UcxMessage&& message);
+  void on_pulled(const PullAnswer& answer);
+  void values_came(const std::shared_ptr<Pull>& pull);
+  void judge(const std::shared_ptr<Pull>& pull);
   void pull_ended(const std::shared_ptr<Pull>& pull);
   float* place_of(size_t shard, size_t element, size_t& run) const;
 
@@ -132,6 +142,9 @@ class ParameterServerClient::Link {
   std::optional<double> reconnect_at_;
   std::optional<WorkerName> former_name_;
   std::deque<Sent*> not_primary_;
+  std::shared_ptr<Pull> messages_;  // the pull that is under way by messages
+  int32_t pull_number_ = 0;
+  std::vector<std::vector<float>> staging_;  // by shard
   double resend_at_ = 0;
   bool next_sent_ = false;
 

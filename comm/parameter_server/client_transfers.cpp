@@ -79,7 +79,15 @@ void ParameterServerClient::Link::send_push(Sent& sent) {
   if (primary == nullptr) return;  // sent again when another has taken over
   PayloadHeader header = sent.header;
   header.token = token_;
-  primary->endpoint->send(payload_message, packed(header), sent.payload->data(), sent.bytes,
+  size_t bytes = sent.bytes;
+  if (primary->is_local && primary->sees_memory && bytes > 0) {
+    header.descriptor = sent.payload->descriptor();
+    header.memory = sent.payload->name();
+    header.memory_bytes = sent.payload->size();
+    header.bytes = bytes;
+    bytes = 0;
+  }
+  primary->endpoint->send(payload_message, packed(header), sent.payload->data(), bytes,
                           [payload = sent.payload](ucs_status_t) {});
 }
 
@@ -93,7 +101,7 @@ void ParameterServerClient::Link::resend(const ShardMap& former) {
   }
 }
 
-void ParameterServerClient::Link::on_ack(const Ack& ack) {
+void ParameterServerClient::Link::on_ack(Server& server, const Ack& ack) {
   std::unique_lock lock(mutex_);
   if (ack.verdict == Verdict::fenced) {
     WorkerName name{welcome_.worker, welcome_.incarnation};
@@ -109,6 +117,10 @@ void ParameterServerClient::Link::on_ack(const Ack& ack) {
     not_primary_.push_back(&sent);
     resend_at_ = steady_seconds() + 0.01;
     return;
+  }
+  if (ack.verdict == Verdict::send_it) {
+    server.sees_memory = false;
+    return send_push(sent);
   }
   if (std::exchange(sent.acked, true)) return;
   Outstanding& one = found->second;
@@ -198,14 +210,15 @@ PullReport ParameterServerClient::Link::pull() {
 
 // The server's memory is this process's, too: block by block until it is whole.
 bool ParameterServerClient::Link::copy_shard(size_t shard, PullReport& report) {
-  const std::byte* mapped = nullptr;
+  std::shared_ptr<SharedBytes> memory;
   std::vector<Range> blocks = shards_[shard].layout.all_blocks();
   {
     std::lock_guard lock(mutex_);
     const RemoteShard* remote = remote_shard(static_cast<int32_t>(shard));
     if (remote == nullptr) return false;
-    mapped = remote->mapped;
+    memory = remote->mapped;
   }
+  const std::byte* mapped = memory->data();
   const auto* versions = reinterpret_cast<const uint64_t*>(mapped);
   const auto* values = reinterpret_cast<const float*>(mapped + version_bytes(blocks.size()));
   uint64_t least = UINT64_MAX;
@@ -236,7 +249,7 @@ bool ParameterServerClient::Link::copy_shard(size_t shard, PullReport& report) {
         std::lock_guard lock(mutex_);
         if (end_) return true;
         const RemoteShard* remote = remote_shard(static_cast<int32_t>(shard));
-        if (remote == nullptr || remote->mapped != mapped) return false;  // another holds it now
+        if (remote == nullptr || remote->mapped != memory) return false;  // another holds it now
       }
       std::this_thread::yield();
     }
@@ -248,87 +261,33 @@ bool ParameterServerClient::Link::copy_shard(size_t shard, PullReport& report) {
 // In the thread. Versions, then values, then versions; what changed meanwhile again.
 void ParameterServerClient::Link::begin_pull(std::shared_ptr<Pull> pull) {
   size_t blocks = shards_[static_cast<size_t>(pull->shard)].layout.all_blocks().size();
-  pull->before.resize(blocks);
-  pull->after.resize(blocks);
   for (size_t b = 0; b < blocks; ++b) pull->blocks.push_back(b);
   fetch(std::move(pull));
 }
 
 void ParameterServerClient::Link::fetch(std::shared_ptr<Pull> pull) {
-  const RemoteShard* found = remote_shard(pull->shard);
-  if (found == nullptr) {
+  if (remote_shard(pull->shard) == nullptr) {
     pull->failed = true;
     return pull_ended(pull);
   }
-  auto shard = static_cast<size_t>(pull->shard);
-  uint64_t address = found->key.address;
-  std::shared_ptr<UcxRemoteKey> key = found->remote;
-  int32_t holder = map_.primary.at(shard);
-  auto get = [this, key, holder](void* into, size_t bytes, uint64_t from, UcxCompletion then) {
-    Server* primary = server(holder);
-    if (primary == nullptr) return then(UCS_ERR_CONNECTION_RESET);
-    primary->endpoint->get(into, bytes, from, *key, std::move(then));
-  };
-  auto read_after = [this, pull, get, address](ucs_status_t status) {
-    if (status != UCS_OK) pull->failed = true;
-    if (--pull->pending > 0) return;
-    if (pull->failed) return pull_ended(pull);
-    get(pull->after.data(), pull->after.size() * sizeof(uint64_t), address, [this, pull](ucs_status_t last) {
-      if (last != UCS_OK) {
-        pull->failed = true;
-        return pull_ended(pull);
-      }
-      std::vector<size_t> torn;
-      for (size_t b : pull->blocks) {
-        if (is_whole(pull->before[b], pull->after[b])) {
-          pull->version = std::min(pull->version, pull->before[b] / 2);
-        } else {
-          torn.push_back(b);
-        }
-      }
-      pull->torn += torn.size();
-      pull->blocks = std::move(torn);
-      pull->blocks.empty() ? pull_ended(pull) : fetch(pull);
-    });
-  };
-  get(pull->before.data(), pull->before.size() * sizeof(uint64_t), address,
-      [this, pull, get, address, shard, read_after](ucs_status_t status) {
-        if (status != UCS_OK) {
-          pull->failed = true;
-          return pull_ended(pull);
-        }
-        std::vector<Range> blocks = shards_[shard].layout.all_blocks();
-        uint64_t values = address + version_bytes(blocks.size());
-        // Blocks that follow each other, in one get as far as they go to one place.
-        struct Piece {
-          float* into;
-          size_t elements;
-          uint64_t from;
-        };
-        std::vector<Piece> pieces;
-        for (size_t b : pull->blocks) {
-          for (size_t element = blocks[b].begin; element < blocks[b].end;) {
-            size_t run = 0;
-            float* place = place_of(shard, element, run);
-            run = std::min(run, blocks[b].end - element);
-            uint64_t from = values + element * sizeof(float);
-            if (!pieces.empty() && pieces.back().into + pieces.back().elements == place &&
-                pieces.back().from + pieces.back().elements * sizeof(float) == from) {
-              pieces.back().elements += run;
-            } else {
-              pieces.push_back({place, run, from});
-            }
-            element += run;
-          }
-        }
-        pull->pending = static_cast<int>(pieces.size());
-        if (pieces.empty()) {
-          pull->pending = 1;
-          return read_after(UCS_OK);
-        }
-        for (const Piece& piece : pieces)
-          get(piece.into, piece.elements * sizeof(float), piece.from, read_after);
-      });
+  pull->holder = map_.primary.at(static_cast<size_t>(pull->shard));
+  options_.transfer == ClientOptions::Transfer::gets ? fetch_by_gets(std::move(pull))
+                                                     : fetch_by_messages(std::move(pull));
+}
+
+// Which blocks are whole.
+void ParameterServerClient::Link::judge(const std::shared_ptr<Pull>& pull) {
+  std::vector<size_t> torn;
+  for (size_t i = 0; i < pull->blocks.size(); ++i) {
+    if (is_whole(pull->before[i], pull->after[i])) {
+      pull->version = std::min(pull->version, pull->before[i] / 2);
+    } else {
+      torn.push_back(pull->blocks[i]);
+    }
+  }
+  pull->torn += torn.size();
+  pull->blocks = std::move(torn);
+  pull->blocks.empty() ? pull_ended(pull) : fetch(pull);
 }
 
 void ParameterServerClient::Link::pull_ended(const std::shared_ptr<Pull>& pull) {

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -16,6 +17,11 @@ std::string process_space() {
   std::filesystem::path space = std::filesystem::read_symlink("/proc/self/ns/pid", error);
   if (boot.empty() || error) return "";
   return boot + " " + space.string();
+}
+
+std::string ucx_transports(const std::string& asked) {
+  if (!asked.empty()) return asked;
+  return std::getenv("UCX_TLS") != nullptr ? "" : "^posix,sysv";
 }
 
 bool process_is_gone(int64_t process) {

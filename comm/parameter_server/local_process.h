@@ -13,4 +13,8 @@ std::string process_space();
 // That the process is gone for sure.
 bool process_is_gone(int64_t process);
 
+// UCX_TLS where the config leaves it open: all but UCX's own shared memory, whose queues stand still for ever
+// for everybody when a sender is killed in the middle of an entry. Empty where the environment says UCX_TLS.
+std::string ucx_transports(const std::string& asked);
+
 }  // namespace trireme

@@ -31,6 +31,8 @@ enum class Word : uint8_t {
   done,       // worker to coordinator: all shards have acknowledged a ticket
   done_ack,   // coordinator to worker
   ack,        // server to worker: of a push; backup to primary: of what was forwarded
+  pull,       // worker to server: these blocks, please
+  pulled,     // server to worker: their versions before and after they were sent
   beat,       // anybody to a server: I live
   leave,      // worker to coordinator: in good order
   fail,       // anybody to coordinator: the job cannot go on, since ...
@@ -112,12 +114,13 @@ struct Welcome {
 
 struct ShardKey {
   int32_t shard = 0;
+  int32_t descriptor = -1;       // of the memory, in the server's process
   uint64_t address = 0;          // of the version words; values version_bytes(blocks) behind
   std::vector<uint64_t> bounds;  // of the blocks, elements: one more than blocks
   std::vector<std::byte> key;
   template <class Fields>
   void fields(Fields& f) {
-    f(shard, address, bounds, key);
+    f(shard, descriptor, address, bounds, key);
   }
 };
 
@@ -162,7 +165,8 @@ struct TicketReport {
   }
 };
 
-enum class Verdict : uint8_t { applied, fenced, not_primary, forwarded };
+// `send_it`: the server cannot see the worker's memory.
+enum class Verdict : uint8_t { applied, fenced, not_primary, forwarded, send_it };
 
 struct Ack {
   int32_t shard = 0;
@@ -174,6 +178,26 @@ struct Ack {
   template <class Fields>
   void fields(Fields& f) {
     f(shard, clock, piece, verdict, staleness, sequence);
+  }
+};
+
+struct PullRequest {
+  int32_t number = 0;
+  int32_t shard = 0;
+  std::vector<uint32_t> blocks;  // rising
+  template <class Fields>
+  void fields(Fields& f) {
+    f(number, shard, blocks);
+  }
+};
+
+struct PullAnswer {
+  int32_t number = 0;
+  uint8_t known = 1;  // 0: the shard is not here
+  std::vector<uint64_t> before, after;
+  template <class Fields>
+  void fields(Fields& f) {
+    f(number, known, before, after);
   }
 };
 
@@ -214,9 +238,10 @@ struct ShardWindow {
   }
 };
 
-enum class PayloadKind : uint8_t { push, forward, cut };
+enum class PayloadKind : uint8_t { push, forward, cut, values };
 
-// In front of gradients (push, forward) or of a row of a shard's state (cut: clock, shard and row count).
+// In front of gradients (push, forward), of a row of a shard's state (cut), or of values that were asked for.
+// A push within a machine has no data: the server reads it where the worker has it.
 struct PayloadHeader {
   uint64_t token = 0;
   PayloadKind kind = PayloadKind::push;
@@ -228,11 +253,16 @@ struct PayloadHeader {
   uint64_t pulled_version = 0;
   uint8_t format = 0;
   uint64_t sequence = 0;  // forward
-  int32_t row = 0;        // cut
+  int32_t row = 0;        // cut; values: the number of the pull
   int32_t rows = 0;
+  int32_t descriptor = -1;    // of the worker's memory that holds the data
+  uint64_t memory_bytes = 0;  // its size
+  uint64_t bytes = 0;         // of data in it
+  uint64_t memory = 0;        // its name, for good
   template <class Fields>
   void fields(Fields& f) {
-    f(token, kind, shard, clock, piece, worker, incarnation, pulled_version, format, sequence, row, rows);
+    f(token, kind, shard, clock, piece, worker, incarnation, pulled_version, format, sequence, row, rows,
+      descriptor, memory_bytes, bytes, memory);
   }
 };
 

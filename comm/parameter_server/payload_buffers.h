@@ -6,31 +6,32 @@
 #include <mutex>
 #include <vector>
 
-#include "base/buffer.h"
+#include "comm/parameter_server/shared_bytes.h"
 
 namespace trireme {
 
+// Shared, so that a server on the same machine need not have it sent.
 class PayloadBuffers {
  public:
   // At least `bytes` bytes; comes back here when the last owner lets it go, on any thread, also after this
   // object is gone.
-  std::shared_ptr<Buffer> take(size_t bytes) {
-    std::unique_ptr<Buffer> buffer;
+  std::shared_ptr<SharedBytes> take(size_t bytes) {
+    std::shared_ptr<SharedBytes> buffer;
     {
       std::lock_guard lock(state_->mutex);
       for (auto free = state_->free.begin(); free != state_->free.end(); ++free) {
-        if ((*free)->bytes() < bytes || (*free)->bytes() > 2 * bytes + 4096) continue;
+        if ((*free)->size() < bytes || (*free)->size() > 2 * bytes + 4096) continue;
         buffer = std::move(*free);
         state_->free.erase(free);
         break;
       }
     }
-    if (!buffer) buffer = std::make_unique<Buffer>(bytes);
-    return {buffer.release(), [state = state_](Buffer* used) {
-              std::unique_ptr<Buffer> owned(used);
+    if (!buffer) buffer = SharedBytes::create(bytes);
+    SharedBytes* used = buffer.get();
+    return {used, [state = state_, buffer](SharedBytes*) mutable {
               std::lock_guard lock(state->mutex);
               if (state->free.size() >= most_free) state->free.erase(state->free.begin());
-              state->free.push_back(std::move(owned));
+              state->free.push_back(std::move(buffer));
             }};
   }
 
@@ -38,7 +39,7 @@ class PayloadBuffers {
   static constexpr size_t most_free = 16;
   struct State {
     std::mutex mutex;
-    std::vector<std::unique_ptr<Buffer>> free;
+    std::vector<std::shared_ptr<SharedBytes>> free;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };

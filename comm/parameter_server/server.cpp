@@ -58,7 +58,7 @@ ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shar
     : options_(std::move(options)),
       events_(std::move(events)),
       token_(std::random_device{}() | (uint64_t{std::random_device{}()} << 32)),
-      context_({.transports = options_.transports}),
+      context_({.transports = ucx_transports(options_.transports)}),
       worker_(context_),
       pool_(static_cast<size_t>(std::max(options_.threads, 1))) {
   size_t lane = 0;
@@ -68,9 +68,10 @@ ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shar
     const ShardLayout& layout = held.hosted.layout;
     size_t blocks = layout.all_blocks().size();
     size_t head = version_bytes(blocks);
+    held.bytes = SharedBytes::create(head + layout.size() * sizeof(float));
     held.memory =
-        std::make_unique<UcxMemory>(UcxMemory::allocate(context_, head + layout.size() * sizeof(float)));
-    std::byte* begin = held.memory->bytes().data();
+        std::make_unique<UcxMemory>(UcxMemory::map(context_, held.bytes->data(), held.bytes->size()));
+    std::byte* begin = held.bytes->data();
     ShardMemory memory{{reinterpret_cast<uint64_t*>(begin), blocks},
                        {reinterpret_cast<float*>(begin + head), layout.size()}};
     held.hosted.start_values(memory.values);
@@ -232,6 +233,8 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
       return;
     case Word::next:
       return on_next(peer);
+    case Word::pull:
+      return on_pull(peer, unpacked<PullRequest>(body));
     case Word::done:
       return on_done(peer, unpacked<TicketReport>(body));
     case Word::leave:

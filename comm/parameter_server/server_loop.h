@@ -49,7 +49,8 @@ class ParameterServer::Loop {
     int64_t process = 0;
     std::optional<UcxEndpoint> endpoint;
     double heard = 0;
-    bool is_local = false;  // its process can be seen
+    bool is_local = false;                                      // its process can be seen
+    std::map<uint64_t, std::shared_ptr<SharedBytes>> memories;  // of its, by name
     bool lost = false;
     std::string name() const;
   };
@@ -65,7 +66,8 @@ class ParameterServer::Loop {
 
   struct Held {
     HostedShard hosted;
-    std::unique_ptr<UcxMemory> memory;
+    std::shared_ptr<SharedBytes> bytes;  // of versions and values
+    std::unique_ptr<UcxMemory> memory;   // the same, registered
     std::unique_ptr<Shard> shard;
     uint64_t sequence = 0;                   // of the last push forwarded, or taken over from the primary
     std::map<int64_t, PendingPush> pending;  // by ticket number
@@ -137,6 +139,9 @@ class ParameterServer::Loop {
 
   // ---- server_pushes.cpp: gradients
   void on_payload(UcxMessage&& message);
+  Payload shared_payload(Peer& peer, const PayloadHeader& header);
+  void count_received(size_t bytes);
+  void on_pull(Peer& peer, const PullRequest& request);
   void on_push(uint64_t token, const PayloadHeader& header, Payload payload);
   void on_forward(Peer& peer, const PayloadHeader& header, Payload payload);
   void take_in(Held& held, const PayloadHeader& header, Payload payload);

@@ -39,6 +39,7 @@ Keys ParameterServer::Loop::own_keys() const {
   for (const auto& [shard, held] : held_) {
     ShardKey key;
     key.shard = shard;
+    key.descriptor = held.bytes->descriptor();
     key.address = held.memory->address();
     for (Range block : held.hosted.layout.all_blocks()) {
       if (key.bounds.empty()) key.bounds.push_back(block.begin);

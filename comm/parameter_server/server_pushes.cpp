@@ -2,9 +2,15 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "comm/parameter_server/block_versions.h"
 #include "comm/parameter_server/server_loop.h"
 
 namespace trireme {
+namespace {
+
+constexpr size_t most_memories = 64;  // of one worker, open here
+
+}  // namespace
 
 ParameterServer::Loop::Held* ParameterServer::Loop::held(int32_t shard) {
   auto found = held_.find(shard);
@@ -39,15 +45,22 @@ void ParameterServer::Loop::on_payload(UcxMessage&& message) {
       return refuse(fmt::format("{} bytes of gradients for shard {}, which takes {} at most", message.size(),
                                 header.shard, most));
     }
+    if (header.kind == PayloadKind::push && header.descriptor >= 0) {
+      if (header.bytes > most) return refuse("more gradients than a shard takes");
+      Payload payload = shared_payload(*peer, header);
+      if (payload.owner == nullptr) {
+        Ack ack{header.shard, header.clock, header.piece, Verdict::send_it, 0, 0};
+        return say(*peer, Word::ack, ack);
+      }
+      count_received(header.bytes);
+      return on_push(header.token, header, std::move(payload));
+    }
     size_t bytes = message.size();
-    std::shared_ptr<Buffer> buffer = buffers_.take(std::max<size_t>(bytes, 4));
+    std::shared_ptr<SharedBytes> buffer = buffers_.take(std::max<size_t>(bytes, 4));
     message.receive(buffer->data(), bytes, [this, header, buffer, bytes](ucs_status_t status) {
       if (status != UCS_OK) return;  // the sender is gone, or will send again
-      Payload payload{buffer, {reinterpret_cast<const std::byte*>(buffer->data()), bytes}};
-      {
-        std::lock_guard lock(figures_mutex_);
-        figures_.received_bytes += bytes;
-      }
+      count_received(bytes);
+      Payload payload{buffer, {buffer->data(), bytes}};
       Peer* sender = peer_of(header.token);
       if (sender == nullptr) return;
       try {
@@ -62,6 +75,80 @@ void ParameterServer::Loop::on_payload(UcxMessage&& message) {
     });
   } catch (const CommError& error) {
     refuse(error.what());
+  }
+}
+
+void ParameterServer::Loop::count_received(size_t bytes) {
+  std::lock_guard lock(figures_mutex_);
+  figures_.received_bytes += bytes;
+}
+
+// A worker on this machine: its gradients are read where it has them. They stay there until acknowledged, and
+// the memory lasts as long as it is open here.
+Payload ParameterServer::Loop::shared_payload(Peer& peer, const PayloadHeader& header) {
+  if (!peer.is_local || header.bytes > header.memory_bytes) return {};
+  std::shared_ptr<SharedBytes>& memory = peer.memories[header.memory];
+  if (memory == nullptr || memory->size() < header.memory_bytes) {
+    memory = SharedBytes::open(peer.process, header.descriptor, header.memory_bytes);
+  }
+  if (memory == nullptr) return {};
+  Payload payload{memory, {memory->data(), header.bytes}};
+  if (peer.memories.size() > most_memories) {  // names that are no longer used
+    auto used = memory;
+    peer.memories.clear();
+    peer.memories[header.memory] = used;
+  }
+  return payload;
+}
+
+// Versions, values, versions: the worker asks again for blocks that changed meanwhile.
+void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
+  struct Answer {
+    PullAnswer answer;
+    size_t pending = 0;
+  };
+  auto shared = std::make_shared<Answer>();
+  shared->answer.number = request.number;
+  Held* held = this->held(request.shard);
+  std::vector<Range> blocks;
+  if (held != nullptr) blocks = held->hosted.layout.all_blocks();
+  bool known = held != nullptr && peer.endpoint &&
+               std::all_of(request.blocks.begin(), request.blocks.end(), [&](uint32_t b) { return b < blocks.size(); });
+  if (!known) {
+    shared->answer.known = 0;
+    return say(peer, Word::pulled, shared->answer);
+  }
+  const auto* versions = reinterpret_cast<const uint64_t*>(held->bytes->data());
+  const auto* values = reinterpret_cast<const float*>(held->bytes->data() + version_bytes(blocks.size()));
+  auto read = [versions, blocks = request.blocks](std::vector<uint64_t>& into) {
+    for (uint32_t b : blocks) into.push_back(__atomic_load_n(&versions[b], __ATOMIC_ACQUIRE));
+  };
+  read(shared->answer.before);
+  std::vector<Range> runs;
+  for (uint32_t b : request.blocks) {
+    if (!runs.empty() && runs.back().end == blocks[b].begin) {
+      runs.back().end = blocks[b].end;
+    } else {
+      runs.push_back(blocks[b]);
+    }
+  }
+  shared->pending = runs.size();
+  auto sent = [this, shared, read, token = peer.token](ucs_status_t) {
+    if (shared->pending > 0 && --shared->pending > 0) return;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    read(shared->answer.after);
+    if (Peer* worker = peer_of(token)) say(*worker, Word::pulled, shared->answer);
+  };
+  if (runs.empty()) return sent(UCS_OK);
+  for (Range run : runs) {
+    PayloadHeader header;
+    header.token = token_;
+    header.kind = PayloadKind::values;
+    header.shard = request.shard;
+    header.clock = static_cast<int64_t>(run.begin);
+    header.row = request.number;
+    header.rows = static_cast<int32_t>(runs.size());
+    peer.endpoint->send(payload_message, packed(header), values + run.begin, run.size() * sizeof(float), sent);
   }
 }
 

@@ -50,14 +50,18 @@ TEST(Job, CountsEveryTicketOnce) {
   }
 }
 
-TEST(Job, PullsByGetsAreWholeUnderLoad) {
-  ToyJob job;
-  job.servers = 2;
-  job.workers = 2;
-  job.arguments = {"--clocks", "100", "--copy", "0", "--elements", "300000", "--compute-us", "0"};
-  job.start();
-  expect_good_end(job);
-  EXPECT_THAT(job.all(), Not(HasSubstr("TORN")));
+// From memory, by gets (over UCX's shared memory, where they are real ones), by messages.
+TEST(Job, PullsAreWholeUnderLoad) {
+  for (const char* transfer : {"0", "1", "2"}) {
+    ToyJob job;
+    job.servers = 2;
+    job.workers = 2;
+    job.arguments = {"--clocks", "100", "--transfer", transfer, "--elements", "300000", "--compute-us", "0"};
+    if (transfer[0] == '1') job.arguments.insert(job.arguments.end(), {"--transports", "posix,tcp,self"});
+    job.start();
+    expect_good_end(job);
+    EXPECT_THAT(job.all(), Not(HasSubstr("TORN")));
+  }
 }
 
 TEST(Job, AKilledWorkerIsDoneWithout) {

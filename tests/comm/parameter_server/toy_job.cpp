@@ -96,6 +96,7 @@ int serve(const Arguments& arguments) {
   options.threads = static_cast<int32_t>(arguments.number("threads", 1));
   options.fingerprint = static_cast<uint64_t>(arguments.number("fingerprint", 7));
   options.resumable = true;
+  options.transports = arguments.text("transports", "");
   options.patience_seconds = static_cast<double>(arguments.number("patience-ms", 20000)) / 1000;
   std::vector<std::unique_ptr<CountingRules>> rules;
   std::vector<HostedShard> shards;
@@ -176,8 +177,9 @@ int work(const Arguments& arguments) {
   options.fingerprint = static_cast<uint64_t>(arguments.number("fingerprint", 7));
   options.lease_seconds = static_cast<double>(arguments.number("lease-ms", 2000)) / 1000;
   options.sees_own_pushes = arguments.number("staleness", -1) != 0;
-  options.copy_if_mapped = arguments.number("copy", 1) != 0;
+  options.transfer = static_cast<ClientOptions::Transfer>(arguments.number("transfer", 0));
   options.start_seconds = 20;
+  options.transports = arguments.text("transports", "");
   options.patience_seconds = 10;
   std::vector<std::vector<float>> values, gradients;
   std::vector<ClientShard> shards;
