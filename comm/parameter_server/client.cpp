@@ -39,7 +39,7 @@ void ParameterServerClient::Link::wait_until_joined() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return end_ || joined_; });
   if (refusal_) throw ConfigError("{}", refusal_->text);
-  if (end_ && generation_ == 0) throw CommError("{}", end_->text);
+  if (end_ && generation_ == 0 && !late_) throw CommError("{}", end_->text);
 }
 
 std::optional<Ticket> ParameterServerClient::Link::next(double& waited) {

@@ -58,8 +58,8 @@ struct PullReport {
 
 class ParameterServerClient {
  public:
-  // Finds the servers and joins. Throws CommError when there are none within start_seconds, ConfigError when
-  // they run something else.
+  // Finds the servers and joins. Where the job of that name is over already, end() tells so. Throws CommError
+  // when there are no servers within start_seconds, ConfigError when they run something else.
   ParameterServerClient(ClientOptions options, std::vector<ClientShard> shards);
   // Leaves in good order where the job is not over.
   ~ParameterServerClient();

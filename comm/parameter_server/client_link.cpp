@@ -133,8 +133,13 @@ void ParameterServerClient::Link::timers(double now) {
 void ParameterServerClient::Link::connect() {
   last_look_ = steady_seconds();
   std::optional<Meeting> meeting = read_meeting(options_.meeting);
-  if (!meeting || !meeting->ready || meeting->over) return;
-  if (!options_.job.empty() && meeting->job != options_.job) return;
+  if (!meeting || (!options_.job.empty() && meeting->job != options_.job)) return;
+  if (meeting->over) {
+    // Who joins later may have come between two starts of the run; who belongs to this one is late.
+    if (!options_.job.empty()) on_late(meeting->end);
+    return;
+  }
+  if (!meeting->ready) return;
   session_ = meeting->session;
   token_ = std::random_device{}() | (uint64_t{std::random_device{}()} << 32);
   connecting_since_ = last_look_;
@@ -143,6 +148,15 @@ void ParameterServerClient::Link::connect() {
   map_.epoch = 0;
   for (const ServerCard& card : meeting->servers) add_server(card);
   if (Server* coordinator = server(meeting->coordinator)) hello(*coordinator);
+}
+
+// The job was over before this worker came to it.
+void ParameterServerClient::Link::on_late(const EndOfJob& end) {
+  std::lock_guard lock(mutex_);
+  if (end_) return;
+  late_ = true;
+  end_ = end;
+  changed_.notify_all();
 }
 
 // Everything begins anew, as another incarnation; what is under way is given up: others will be told to do
@@ -271,6 +285,11 @@ void ParameterServerClient::Link::handle(Server& server, Word word, std::span<co
       refusal_ = unpacked<EndOfJob>(body);
       end_ = refusal_;
       changed_.notify_all();
+      return;
+    }
+    case Word::resumable: {
+      std::lock_guard lock(mutex_);
+      welcome_.resumable = 1;
       return;
     }
     case Word::answer: {

@@ -101,6 +101,7 @@ class ParameterServerClient::Link {
   void on_map(const ShardMap& map);
   void on_fenced(const WorkerName& name);
   void on_end(const EndOfJob& end);
+  void on_late(const EndOfJob& end);
   void lose(Server& server, const std::string& how);
   void send(Server& server, Word word, std::vector<std::byte> body);
   void check_ready();
@@ -152,6 +153,7 @@ class ParameterServerClient::Link {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool joined_ = false;
+  bool late_ = false;  // the job was over already
   int64_t generation_ = 0;  // how often it has joined
   int64_t ticket_generation_ = 0;
   Welcome welcome_;

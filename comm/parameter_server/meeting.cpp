@@ -59,9 +59,11 @@ void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
                          {"coordinator", meeting.coordinator},
                          {"ready", meeting.ready},
                          {"over", meeting.over},
+                         {"code", meeting.end.code},
+                         {"text", meeting.end.text},
                          {"pieces", meeting.pieces},
                          {"servers", servers}};
-  write_file_atomically(file, json.dump(1) + "\n");
+  write_file_atomically(file, json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   std::error_code ignored;
   std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write,
                                ignored);
@@ -78,6 +80,7 @@ std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
     meeting.coordinator = json.at("coordinator");
     meeting.ready = json.at("ready");
     meeting.over = json.at("over");
+    meeting.end = {json.at("code"), json.at("text")};
     meeting.pieces = json.at("pieces");
     for (const nlohmann::json& server : json.at("servers")) {
       meeting.servers.push_back({server.at("server"),

@@ -18,6 +18,7 @@ struct Meeting {
   int32_t coordinator = 0;
   bool ready = false;  // all servers are there
   bool over = false;
+  EndOfJob end;  // where it is over
   int32_t pieces = 0;
   std::vector<ServerCard> servers;
 };

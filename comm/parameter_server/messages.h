@@ -42,6 +42,7 @@ enum class Word : uint8_t {
   window,     // server to new coordinator
   gather,     // coordinator to servers: all tickets are done: your state, please
   cut_taken,  // coordinator to servers: the cut is no longer needed
+  resumable,  // coordinator to all: there is a checkpoint to go on from
   end,        // coordinator to all: the job is over
 };
 

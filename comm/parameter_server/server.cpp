@@ -272,6 +272,9 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
     case Word::cut_taken:
       if (from_coordinator) on_cut_taken(unpacked<ClockOnly>(body).clock);
       return;
+    case Word::resumable:
+      if (from_coordinator) options_.resumable = true;
+      return;
     case Word::end:
       if (from_coordinator) leave_job(unpacked<EndOfJob>(body));
       return;
@@ -302,6 +305,7 @@ void ParameterServer::Loop::end_job(const EndOfJob& end) {
       if (!superseded()) {
         Meeting meeting = read_meeting(options_.meeting).value_or(Meeting{});
         meeting.over = true;
+        meeting.end = end;
         write_meeting(options_.meeting, meeting);
       }
     } catch (const std::exception&) {
@@ -321,6 +325,11 @@ void ParameterServer::Loop::leave_job(const EndOfJob& end) {
 }
 
 void ParameterServer::Loop::finish(const EndOfJob& end) { end_job(end); }
+
+void ParameterServer::Loop::set_resumable() {
+  if (std::exchange(options_.resumable, true)) return;
+  for (auto& [token, peer] : peers_) say(*peer, Word::resumable);
+}
 
 ServerFigures ParameterServer::Loop::figures() const {
   std::lock_guard lock(figures_mutex_);

@@ -35,7 +35,7 @@ class ParameterServer::Loop {
   void take_cut(int64_t clock);
   void stop();
   void finish(const EndOfJob& end);
-  void set_resumable() { options_.resumable = true; }
+  void set_resumable();
   ServerFigures figures() const;
 
  private:

@@ -28,7 +28,7 @@ Hello ParameterServer::Loop::own_hello() const {
   hello.process = ::getpid();
   hello.host = host_name();
   hello.space = process_space();
-  hello.fingerprint = options_.fingerprint;
+  hello.fingerprint = options_.fingerprint ^ options_.start_fingerprint;
   hello.address = worker_.address();
   return hello;
 }
@@ -173,7 +173,8 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
     known->is_local = !hello.space.empty() && hello.space == process_space();
   }
   known->heard = now();
-  if (hello.fingerprint != options_.fingerprint) {
+  uint64_t expected = options_.fingerprint ^ (hello.server >= 0 ? options_.start_fingerprint : 0);
+  if (hello.fingerprint != expected) {
     say(*known, Word::refused,
         EndOfJob{
             static_cast<int32_t>(ExitCode::bad_config),

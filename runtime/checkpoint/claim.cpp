@@ -247,7 +247,7 @@ RunClaim::RunClaim(const fs::path& checkpoints, const ClaimOptions& options)
     if (found.newest > 0) {
       fs::path theirs = checkpoints / start_folder_name(found.newest);
       former = read_holder(theirs);
-      if (lives(theirs, former, patience)) {
+      if (found.newest != options.succeeds && lives(theirs, former, patience)) {
         throw ClaimError("{} is in use by {}: wait until it has ended, end it, or choose another --run-dir",
                          checkpoints.parent_path().string(), former ? describe(*former) : theirs.string());
       }
@@ -293,7 +293,8 @@ void RunClaim::count_progress(const std::optional<Holder>& former, const ClaimOp
   holder.newest_step = options.newest_step ? options.newest_step() : -1;
   bool restarted = former && is_restart(*former, holder);
   bool progress = former && holder.newest_step > former->newest_step;
-  int64_t count = restarted && !progress ? former->starts_without_progress + 1 : 0;
+  bool succeeds = options.succeeds > 0 && holder.start == options.succeeds + 1;  // no start of the job
+  int64_t count = restarted && !progress ? former->starts_without_progress + (succeeds ? 0 : 1) : 0;
   // A start that is refused is not counted, so that raising the limit by one lets one more begin.
   holder.starts_without_progress = std::min(count, options.restarts);
   state_->write_holder();
@@ -322,6 +323,10 @@ void RunClaim::mark_done() {
 int64_t RunClaim::start() const { return state_->holder.start; }
 
 const fs::path& RunClaim::workshop() const { return state_->workshop; }
+
+int64_t newest_start(const fs::path& checkpoints) {
+  return is_gone(checkpoints) ? 0 : look_around(checkpoints).newest;
+}
 
 void require_workshop(const fs::path& workshop) {
   if (is_gone(workshop)) throw_taken_over(workshop);

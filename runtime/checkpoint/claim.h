@@ -43,6 +43,9 @@ struct ClaimOptions {
   // heartbeat_seconds) until it is taken for dead.
   double heartbeat_seconds = 5;
   double silence_seconds = 20;
+  // The start whose holder has lost its place in its own job (a parameter server that the others have taken for
+  // dead): it is taken over, whether its process lives or not, as long as it is the newest. 0: none.
+  int64_t succeeds = 0;
   // What a contender finds out meanwhile ("waiting up to 20 s for a sign of life of ...").
   std::function<void(const std::string&)> tell;
 };
@@ -74,6 +77,9 @@ class RunClaim {
   void count_progress(const std::optional<Holder>& former, const ClaimOptions& options);
   std::unique_ptr<State> state_;
 };
+
+// The number of the newest start of the run; 0 for none. Throws IoError.
+int64_t newest_start(const std::filesystem::path& checkpoints);
 
 // Throws ClaimError when `workshop` has been taken by a later start: what went wrong there went wrong for
 // that reason. IoError when it is gone without one: somebody has moved the run directory.

@@ -72,6 +72,21 @@ TEST_F(Claim, NumbersGoBeyondFourDigitsAndOtherNamesAreNone) {
   EXPECT_EQ(names().size(), 6u) << "and what is not a start stays";
 }
 
+// A server that was taken for dead may stand still for a while: whoever succeeds it knows its start's number.
+TEST_F(Claim, OfANamedStartIsSucceededThoughItLives) {
+  EXPECT_EQ(newest_start(checkpoints()), 0);
+  RunClaim frozen(checkpoints(), claim_options());
+  EXPECT_EQ(newest_start(checkpoints()), 1);
+  ClaimOptions options = claim_options();
+  options.succeeds = 2;
+  EXPECT_THAT(refusal(options), HasSubstr("start 1")) << "another start than the one it succeeds";
+  options.succeeds = 1;
+  RunClaim successor(checkpoints(), options);
+  EXPECT_EQ(successor.start(), 2);
+  EXPECT_THAT(message_of<ClaimError>([&] { require_workshop(frozen.workshop()); }), HasSubstr("taken over"));
+  EXPECT_THAT(refusal(options), HasSubstr("start 2")) << "only once";
+}
+
 TEST_F(Claim, IsRefusedWhileAnotherLivesInThisProcess) {
   Variable job("SLURM_JOB_ID", "17");
   RunClaim claim(checkpoints(), claim_options());
