@@ -160,4 +160,16 @@ int run_main(const std::string& name, int argc, char** argv, const std::function
   }
 }
 
+int run_apart(const std::string& name, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (...) {
+    Failure failure = describe_current_exception();
+    bool lone = ranks_from_environment() == 1;
+    print(fmt::format("{}: error: {}", name,
+                      lone ? failure.message : with_rank(failure.message, rank_from_environment())));
+    return failure.code;
+  }
+}
+
 }  // namespace trireme

@@ -23,4 +23,8 @@ namespace trireme {
 // name: the executable's, e.g. "trireme-train".
 int run_main(const std::string& name, int argc, char** argv, const std::function<int(int, char**)>& body);
 
+// Inside of such a body, for processes that do not die of each other: an exception out of `work` is printed
+// by this process, whichever it is, and becomes its code. MPI is not touched, and nobody else is ended.
+int run_apart(const std::string& name, const std::function<int()>& work);
+
 }  // namespace trireme

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "train/comm_options.h"
 #include "train/job_end.h"
+#include "train/parameter_server/run.h"
 #include "train/plan_report.h"
 #include "train/train.h"
 
@@ -20,13 +21,16 @@ using namespace trireme;
 
 const CommandSpec command{
     .program = "trireme-train",
-    .summary = "Trains a network by synchronous data parallelism over MPI ranks.",
+    .summary = "Trains a network on as many ranks as it is started with.",
     .options =
         {
             {"--run-dir", "DIR", "Where the run lives; default runs/<run.name>."},
             {"--fresh", "",
              "Start anew: remove the run directory's checkpoints and metrics instead of resuming."},
             {"--plan", "", "Print what would run (nodes, shapes, FLOPs, bytes) and touch nothing."},
+            {"--join", "",
+             "With parallel.mode = \"parameter_server\": be one more worker of the job that runs in "
+             "--run-dir."},
             {"--quiet", "", "Print warnings and errors only."},
         },
     .description =
@@ -43,10 +47,10 @@ const CommandSpec command{
               "DIR/checkpoints/  the newest checkpoints"},
 };
 
-// Whether a signal has come, or the end of the SLURM job is near; of that, rank 0 alone looks at the clock:
-// the ranks agree on stopping anyhow.
-std::function<bool()> stop_of(const Config& config, int rank) {
-  if (rank != 0) return stop_requested;
+// Whether a signal has come, or the end of the SLURM job is near; of that, who `watches_clock`: the ranks
+// agree on stopping anyhow.
+std::function<bool()> stop_of(const Config& config, bool watches_clock) {
+  if (!watches_clock) return stop_requested;
   auto job_end = std::make_shared<JobEnd>(config.checkpoint.before_end_seconds);
   if (!job_end->note().empty()) std::fprintf(stderr, "trireme-train: %s\n", job_end->note().c_str());
   return [job_end, told = false]() mutable {
@@ -56,6 +60,27 @@ std::function<bool()> stop_of(const Config& config, int rank) {
     told = true;
     return true;
   };
+}
+
+TrainOptions options_of(const CommandLine& line, const Config& config) {
+  TrainOptions options;
+  options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
+  options.fresh = line.has("--fresh");
+  options.quiet = line.has("--quiet");
+  return options;
+}
+
+// Without MPI: processes of this mode must not die of each other.
+int run_served(const CommandLine& line, const Config& config) {
+  Launch launch = launch_from_environment();
+  bool joins = line.has("--join");
+  Roles roles = joins ? role_of_joiner() : roles_of(config, launch, node_place_from_environment(launch));
+  return run_apart("trireme-train", [&] {
+    StopSignals signals;
+    TrainOptions options = options_of(line, config);
+    options.stop_requested = stop_of(config, roles.serves());
+    return run_parameter_server(config, launch, roles, options);
+  });
 }
 
 int body(int argc, char** argv) {
@@ -74,17 +99,20 @@ int body(int argc, char** argv) {
     return static_cast<int>(ExitCode::done);
   }
 
+  if (config.parallel.mode == "parameter_server") return run_served(line, config);
+  if (line.has("--join")) {
+    throw ConfigError("{}: --join: parallel.mode = \"{}\" has no workers that come later",
+                      config.where("parallel.mode"), config.parallel.mode);
+  }
+
   StopSignals signals;
   World world(comm_options(config.comm));
-  TrainOptions options;
-  options.run_directory = line.value("--run-dir", "runs/" + config.run.name);
-  options.fresh = line.has("--fresh");
+  TrainOptions options = options_of(line, config);
   if (world.size() > 1) {
     options.network = world.network();
     options.exchange = world.backend();
   }
-  options.quiet = line.has("--quiet");
-  options.stop_requested = stop_of(config, world.rank());
+  options.stop_requested = stop_of(config, world.rank() == 0);
   TrainResult result = train(config, world.communicator(), options);
   return static_cast<int>(result.state == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
 }

@@ -153,7 +153,7 @@ class ParameterServerClient::Link {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool joined_ = false;
-  bool late_ = false;  // the job was over already
+  bool late_ = false;       // the job was over already
   int64_t generation_ = 0;  // how often it has joined
   int64_t ticket_generation_ = 0;
   Welcome welcome_;

@@ -62,6 +62,8 @@ void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
                          {"code", meeting.end.code},
                          {"text", meeting.end.text},
                          {"pieces", meeting.pieces},
+                         {"shards", meeting.shards},
+                         {"start", meeting.start},
                          {"servers", servers}};
   write_file_atomically(file, json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   std::error_code ignored;
@@ -82,6 +84,8 @@ std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
     meeting.over = json.at("over");
     meeting.end = {json.at("code"), json.at("text")};
     meeting.pieces = json.at("pieces");
+    meeting.shards = json.at("shards");
+    meeting.start = json.at("start");
     for (const nlohmann::json& server : json.at("servers")) {
       meeting.servers.push_back({server.at("server"),
                                  std::stoull(server.at("token").get<std::string>(), nullptr, 16),

@@ -20,6 +20,8 @@ struct Meeting {
   bool over = false;
   EndOfJob end;  // where it is over
   int32_t pieces = 0;
+  int32_t shards = 0;
+  int64_t start = 0;  // what the layer above wants workers to know of where the run begins
   std::vector<ServerCard> servers;
 };
 

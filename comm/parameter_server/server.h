@@ -33,14 +33,15 @@ struct ServerOptions {
   int32_t servers = 1;
   int32_t replicas = 1;  // 2: shard k is held by server (k + 1) % servers too
   CoordinatorOptions coordinator;
-  bool collect_clocks = false;    // see ShardOptions
-  int32_t threads = 1;            // that apply
-  std::string transports = "";    // see UcxOptions
-  uint64_t fingerprint = 0;       // of what all must agree on: others are refused
+  bool collect_clocks = false;     // see ShardOptions
+  int32_t threads = 1;             // that apply
+  std::string transports = "";     // see UcxOptions
+  uint64_t fingerprint = 0;        // of what all must agree on: others are refused
   uint64_t start_fingerprint = 0;  // of what servers must agree on beside: the state that they start from
-  bool resumable = false;         // there is a checkpoint: a job that breaks ends with 75, else 70
-  double start_seconds = 120;     // for all servers to meet
-  double patience_seconds = 300;  // without any worker, after which the job ends
+  int64_t start = 0;               // see Meeting
+  bool resumable = false;          // there is a checkpoint: a job that breaks ends with 75, else 70
+  double start_seconds = 120;      // for all servers to meet
+  double patience_seconds = 300;   // without any worker, after which the job ends
 };
 
 // One row of one shard's state.

@@ -75,6 +75,8 @@ void ParameterServer::Loop::publish() {
   meeting.coordinator = map_.coordinator;
   meeting.ready = ready_;
   meeting.pieces = options_.coordinator.pieces;
+  meeting.shards = options_.servers;
+  meeting.start = options_.start;
   for (const ServerCard& card : roster_) {
     if (!dead_servers_.contains(card.server)) meeting.servers.push_back(card);
   }

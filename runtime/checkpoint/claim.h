@@ -43,8 +43,8 @@ struct ClaimOptions {
   // heartbeat_seconds) until it is taken for dead.
   double heartbeat_seconds = 5;
   double silence_seconds = 20;
-  // The start whose holder has lost its place in its own job (a parameter server that the others have taken for
-  // dead): it is taken over, whether its process lives or not, as long as it is the newest. 0: none.
+  // The start whose holder has lost its place in its own job (a parameter server that the others have taken
+  // for dead): it is taken over, whether its process lives or not, as long as it is the newest. 0: none.
   int64_t succeeds = 0;
   // What a contender finds out meanwhile ("waiting up to 20 s for a sign of life of ...").
   std::function<void(const std::string&)> tell;

@@ -143,6 +143,33 @@ void MetricsWriter::write(const CheckpointRecord& record) {
   append(line.data(), line.size());
 }
 
+void MetricsWriter::write(const ParameterServerRecord& record) {
+  Json workers = Json::array();
+  for (const ParameterServerRecord::Worker& worker : record.by_worker) {
+    workers.push_back({{"worker", worker.worker},
+                       {"present", worker.present},
+                       {"pieces", worker.pieces},
+                       {"wait_seconds", worker.wait_seconds}});
+  }
+  Json object = {{"event", "parameter_server"},
+                 {"step", record.step},
+                 {"workers", record.workers},
+                 {"workers_lost", record.workers_lost},
+                 {"pushes_per_second", record.pushes_per_second},
+                 {"pulls_per_second", record.pulls_per_second},
+                 {"pushed_bytes", record.pushed_bytes},
+                 {"pulled_bytes", record.pulled_bytes},
+                 {"torn_blocks", record.torn_blocks},
+                 {"mean_staleness", record.mean_staleness},
+                 {"staleness", record.staleness},
+                 {"duplicates", record.duplicates},
+                 {"fenced", record.fenced},
+                 {"refused", record.refused},
+                 {"by_worker", workers}};
+  std::string line = object.dump() + '\n';
+  append(line.data(), line.size());
+}
+
 void MetricsWriter::write(const ValidationRecord& record) {
   Json object = {{"event", "validation"}, {"step", record.step}, {"epoch", record.epoch}};
   for_each_figure(record, [&object](const char* name, double value) { object[name] = value; });

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace trireme {
 
@@ -52,6 +53,32 @@ struct CheckpointRecord {
   std::string error = {};    // empty: it exists
 };
 
+// What the servers of parallel.mode = "parameter_server" have done since the last such record.
+struct ParameterServerRecord {
+  struct Worker {
+    int32_t worker = 0;
+    bool present = false;
+    int64_t pieces = 0;       // done since the last record
+    double wait_seconds = 0;  // for pieces and for acknowledgements, of these
+  };
+  int64_t step = 0;
+  int64_t workers = 0;       // present
+  int64_t workers_lost = 0;  // so far
+  double pushes_per_second = 0;
+  double pulls_per_second = 0;
+  uint64_t pushed_bytes = 0;
+  uint64_t pulled_bytes = 0;
+  uint64_t torn_blocks = 0;  // that pulls had to fetch again
+  // Pushes to the coordinating server's shards by how many updates their pull lacked; the last place: that
+  // and more.
+  std::vector<uint64_t> staleness = {};
+  double mean_staleness = 0;
+  uint64_t duplicates = 0;  // so far: pushes that came again and changed nothing
+  uint64_t fenced = 0;      // so far: pushes of workers that had been taken for dead
+  uint64_t refused = 0;     // so far: messages of strangers, or malformed
+  std::vector<Worker> by_worker = {};
+};
+
 // "loss 0.4058, accuracy 0.8473": for people.
 std::string figures_text(const ValidationRecord& record);
 // Calls tell(name, value) for each figure that the record has, in the order in which files list them, loss
@@ -77,6 +104,7 @@ class MetricsWriter {
   void write(const TrainRecord& record);
   void write(const ValidationRecord& record);
   void write(const CheckpointRecord& record);
+  void write(const ParameterServerRecord& record);
   // Keeps what opening with resume_step = `step` would keep: the run has gone back there. Throws IoError.
   void rewind(int64_t step);
 

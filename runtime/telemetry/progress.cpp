@@ -106,6 +106,7 @@ std::string Progress::line(const ProgressPoint& point) const {
                                  out_of(point.epoch, options_.total_epochs));
   if (!std::isnan(point.loss)) text += fmt::format("  loss {:.4f}", point.loss);
   text += fmt::format("  {:.0f} samples/s", rate(point));
+  if (!point.note.empty()) text += "  " + point.note;
   double left = seconds_left(point);
   if (left >= 0) text += fmt::format("  {} left", clock_text(left));
   return text;

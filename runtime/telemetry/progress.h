@@ -16,6 +16,7 @@ struct ProgressPoint {
   int64_t epoch = 0;           // the epoch that runs, 1 for the first
   int64_t samples = 0;         // seen so far, over all ranks
   double loss = std::nan("");  // of the last step known; nan: not known yet
+  std::string note = {};       // more to be seen: "4 workers, staleness 3.1"; may be empty
 };
 
 // Only rank 0 shows anything, but any rank may have one. update() costs a clock read unless it is time to

@@ -53,15 +53,16 @@ std::string symptom_of(const StepOutcome& outcome) {
 
 }  // namespace
 
-std::string explain_divergence(Session& session, const Batch& batch, int64_t step,
-                               const StepOutcome& outcome) {
+std::string explain_divergence(Session& session, const Batch& batch, int64_t step, const StepOutcome& outcome,
+                               const std::string& place) {
   Learner& learner = *session.learner;
   learner.collect_gradients();
   std::string summed = learner.first_non_finite_gradient();  // before the gradients are computed anew
   First first = first_over_ranks(session.communicator, own_finding(learner, batch, step));
   std::string where;
   if (first.finding.place != std::numeric_limits<int64_t>::max()) {
-    where = fmt::format("first in {} on rank {}", first.finding.what.data(), first.rank);
+    where = fmt::format("first in {} on {}", first.finding.what.data(),
+                        place.empty() ? fmt::format("rank {}", first.rank) : place);
   } else if (!summed.empty()) {
     where = fmt::format("every rank's own figures are finite, their sum over ranks is not: {}", summed);
   } else {
