@@ -48,23 +48,24 @@ std::optional<Ticket> ParameterServerClient::Link::next(double& waited) {
   while (true) {
     changed_.wait(lock, [this] { return end_ || joined_; });
     if (end_) return std::nullopt;
-    answer_.reset();
-    next_sent_ = true;
     int64_t generation = generation_;
-    lock.unlock();
-    post([this] {
-      std::lock_guard guard(mutex_);
-      if (Server* coordinator = server(map_.coordinator); coordinator != nullptr && joined_ && next_sent_)
-        send(*coordinator, Word::next, {});
-    });
-    lock.lock();
-    changed_.wait(lock, [&] { return end_ || answer_ || generation_ != generation || !joined_; });
+    if (answers_.empty()) {
+      next_sent_ = true;
+      lock.unlock();
+      post([this] {
+        std::lock_guard guard(mutex_);
+        if (Server* coordinator = server(map_.coordinator); coordinator != nullptr && joined_ && next_sent_)
+          send(*coordinator, Word::next, {});
+      });
+      lock.lock();
+      changed_.wait(lock, [&] { return end_ || !answers_.empty() || generation_ != generation || !joined_; });
+    }
     if (end_) return std::nullopt;
-    if (!answer_ || generation_ != generation) continue;  // it has had to come back: ask again
+    if (answers_.empty() || generation_ != generation) continue;  // it has had to come back: ask again
     waited = steady_seconds() - begin;
     ticket_generation_ = generation;
-    TicketAnswer answer = *answer_;
-    answer_.reset();
+    TicketAnswer answer = answers_.front();
+    answers_.pop_front();
     if (answer.kind != 0) return std::nullopt;
     return Ticket{answer.clock, answer.piece};
   }

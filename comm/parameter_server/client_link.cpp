@@ -174,7 +174,7 @@ void ParameterServerClient::Link::drop_connections() {
   std::lock_guard lock(mutex_);
   joined_ = false;
   outstanding_.clear();
-  answer_.reset();
+  answers_.clear();
   next_sent_ = false;
   if (pulls_under_way_ > 0) pull_failed_ = true;
   pulls_under_way_ = 0;
@@ -215,8 +215,9 @@ void ParameterServerClient::Link::hello(Server& server) {
     hello.worker = welcome_.worker;
     hello.incarnation = welcome_.incarnation;
     for (const auto& [number, one] : outstanding_) hello.outstanding.push_back(number);
-    if (answer_ && answer_->kind == 0) {
-      hello.outstanding.push_back(Ticket{answer_->clock, answer_->piece}.number(welcome_.pieces));
+    for (const TicketAnswer& answer : answers_) {
+      if (answer.kind != 0) continue;
+      hello.outstanding.push_back(Ticket{answer.clock, answer.piece}.number(welcome_.pieces));
     }
   } else if (former_name_) {
     hello.worker = former_name_->worker;
@@ -294,7 +295,7 @@ void ParameterServerClient::Link::handle(Server& server, Word word, std::span<co
     }
     case Word::answer: {
       std::lock_guard lock(mutex_);
-      answer_ = unpacked<TicketAnswer>(body);
+      answers_.push_back(unpacked<TicketAnswer>(body));
       next_sent_ = false;
       changed_.notify_all();
       return;

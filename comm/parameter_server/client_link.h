@@ -159,7 +159,8 @@ class ParameterServerClient::Link {
   Welcome welcome_;
   ShardMap map_;
   bool wants_ticket_ = false;
-  std::optional<TicketAnswer> answer_;
+  // Not yet taken: more than one where a request was said again to a new coordinator, and both were answered.
+  std::deque<TicketAnswer> answers_;
   std::map<int64_t, Outstanding> outstanding_;
   std::optional<EndOfJob> end_;
   std::optional<EndOfJob> refusal_;

@@ -28,8 +28,7 @@ void ParameterServer::Loop::offer_cut(Held& held, int64_t clock, ShardState whic
   if (which == ShardState::cut) {
     rows.push_back(held.shard->cut_values());
   } else {
-    const std::byte* begin =
-        held.bytes->data() + version_bytes(held.hosted.layout.all_blocks().size());
+    const std::byte* begin = held.bytes->data() + version_bytes(held.hosted.layout.all_blocks().size());
     rows.push_back({reinterpret_cast<const float*>(begin), held.hosted.layout.size()});
   }
   std::vector<std::span<const float>> slots = held.hosted.slots(which);

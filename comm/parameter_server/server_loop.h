@@ -191,6 +191,7 @@ class ParameterServer::Loop {
   std::optional<Coordinator> coordinator_;   // where this server coordinates
   std::map<int32_t, TicketWindow> windows_;  // a successor's, by shard
   bool succeeding_ = false;
+  std::vector<std::pair<uint64_t, TicketReport>> early_reports_;
   std::deque<uint64_t> waiting_;  // tokens of workers that want a ticket
   int32_t highest_worker_ = -1;
   int64_t highest_incarnation_ = 0;

@@ -402,6 +402,9 @@ void ParameterServer::Loop::coordinate_if_known() {
   options.first_worker = highest_worker_ + 1;
   options.first_incarnation = highest_incarnation_ + 1;
   coordinator_.emplace(options, std::move(done));
+  for (auto& [token, report] : std::exchange(early_reports_, {})) {
+    if (Peer* peer = peer_of(token)) on_done(*peer, report);
+  }
   if (stop_wanted_) on_stop();
   if (events_.coordinates) events_.coordinates(false);
   gather_if_finished();

@@ -113,7 +113,8 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
   std::vector<Range> blocks;
   if (held != nullptr) blocks = held->hosted.layout.all_blocks();
   bool known = held != nullptr && peer.endpoint &&
-               std::all_of(request.blocks.begin(), request.blocks.end(), [&](uint32_t b) { return b < blocks.size(); });
+               std::all_of(request.blocks.begin(), request.blocks.end(),
+                           [&](uint32_t b) { return b < blocks.size(); });
   if (!known) {
     shared->answer.known = 0;
     return say(peer, Word::pulled, shared->answer);
@@ -148,7 +149,8 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
     header.clock = static_cast<int64_t>(run.begin);
     header.row = request.number;
     header.rows = static_cast<int32_t>(runs.size());
-    peer.endpoint->send(payload_message, packed(header), values + run.begin, run.size() * sizeof(float), sent);
+    peer.endpoint->send(payload_message, packed(header), values + run.begin, run.size() * sizeof(float),
+                        sent);
   }
 }
 

@@ -36,7 +36,10 @@ void ParameterServer::Loop::serve_waiting() {
 }
 
 void ParameterServer::Loop::on_done(Peer& peer, const TicketReport& report) {
-  if (!coordinator_) return;  // a successor that does not yet know: the worker tells again
+  if (!coordinator_) {  // a successor that does not yet know
+    if (coordinates()) early_reports_.emplace_back(peer.token, report);
+    return;
+  }
   say(peer, Word::done_ack,
       ClockOnly{Ticket{report.clock, report.piece}.number(options_.coordinator.pieces)});
   if (report.clock < options_.coordinator.first_clock || report.clock >= coordinator_->end_clock()) return;

@@ -31,7 +31,8 @@ std::shared_ptr<SharedBytes> SharedBytes::create(size_t bytes) {
       new SharedBytes(descriptor, status.st_ino, static_cast<std::byte*>(data), size));
 }
 
-std::shared_ptr<SharedBytes> SharedBytes::open(int64_t process, int32_t descriptor, size_t bytes, bool writable) {
+std::shared_ptr<SharedBytes> SharedBytes::open(int64_t process, int32_t descriptor, size_t bytes,
+                                               bool writable) {
   std::string path = fmt::format("/proc/{}/fd/{}", process, descriptor);
   int file = ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
   if (file < 0) return nullptr;
@@ -43,7 +44,8 @@ std::shared_ptr<SharedBytes> SharedBytes::open(int64_t process, int32_t descript
   if (good) data = ::mmap(nullptr, bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, file, 0);
   ::close(file);
   if (data == MAP_FAILED) return nullptr;
-  return std::shared_ptr<SharedBytes>(new SharedBytes(-1, status.st_ino, static_cast<std::byte*>(data), bytes));
+  return std::shared_ptr<SharedBytes>(
+      new SharedBytes(-1, status.st_ino, static_cast<std::byte*>(data), bytes));
 }
 
 SharedBytes::~SharedBytes() {
