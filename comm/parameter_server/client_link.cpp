@@ -27,7 +27,7 @@ ParameterServerClient::Link::Link(ClientOptions options, std::vector<ClientShard
       ucx_(context_) {
   ucx_.on_message(control_message, [this](UcxMessage&& message) { on_control(std::move(message)); });
   ucx_.on_message(payload_message, [this](UcxMessage&& message) { on_values(std::move(message)); });
-  for (const ClientShard& shard : shards_) staging_.emplace_back();
+  staging_.resize(shards_.size());
   connecting_since_ = last_turn_ = steady_seconds();
   thread_ = std::thread([this] { run(); });
 }
