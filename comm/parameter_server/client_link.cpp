@@ -1,10 +1,7 @@
 #include "comm/parameter_server/client_link.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <random>
 
 #include "base/error.h"
 #include "comm/parameter_server/block_versions.h"
@@ -24,7 +21,8 @@ ParameterServerClient::Link::Link(ClientOptions options, std::vector<ClientShard
     : options_(std::move(options)),
       shards_(std::move(shards)),
       context_({.transports = ucx_transports(options_.transports)}),
-      ucx_(context_) {
+      ucx_(context_),
+      inbox_(ucx_) {
   ucx_.on_message(control_message, [this](UcxMessage&& message) { on_control(std::move(message)); });
   ucx_.on_message(payload_message, [this](UcxMessage&& message) { on_values(std::move(message)); });
   staging_.resize(shards_.size());
@@ -41,13 +39,7 @@ ParameterServerClient::Link::~Link() {
   thread_.join();
 }
 
-void ParameterServerClient::Link::post(std::function<void()> what) {
-  {
-    std::lock_guard lock(inbox_mutex_);
-    inbox_.push_back(std::move(what));
-  }
-  ucx_.signal();
-}
+void ParameterServerClient::Link::post(std::function<void()> what) { inbox_.post(std::move(what)); }
 
 void ParameterServerClient::Link::run() {
   bool last = false;
@@ -71,12 +63,7 @@ void ParameterServerClient::Link::run() {
 void ParameterServerClient::Link::turn() {
   double limit = quits_.load() ? 0.001 : not_primary_.empty() ? 0.05 : retry_seconds;
   ucx_.wait(std::chrono::nanoseconds(static_cast<int64_t>(limit * 1e9)));
-  std::deque<std::function<void()>> inbox;
-  {
-    std::lock_guard lock(inbox_mutex_);
-    inbox.swap(inbox_);
-  }
-  for (auto& what : inbox) what();
+  inbox_.work();
   timers(steady_seconds());
 }
 
@@ -141,7 +128,7 @@ void ParameterServerClient::Link::connect() {
   }
   if (!meeting->ready) return;
   session_ = meeting->session;
-  token_ = std::random_device{}() | (uint64_t{std::random_device{}()} << 32);
+  token_ = draw_token();
   connecting_since_ = last_look_;
   std::lock_guard lock(mutex_);
   map_.coordinator = meeting->coordinator;
@@ -202,15 +189,8 @@ ParameterServerClient::Link::Server& ParameterServerClient::Link::add_server(con
 }
 
 void ParameterServerClient::Link::hello(Server& server) {
-  Hello hello;
-  hello.session = session_;
-  hello.token = token_;
+  Hello hello = hello_of(ucx_, session_, token_, options_.fingerprint);
   hello.rank = options_.rank;
-  hello.process = ::getpid();
-  hello.host = host_name();
-  hello.space = process_space();
-  hello.fingerprint = options_.fingerprint;
-  hello.address = ucx_.address();
   if (joined_) {
     hello.worker = welcome_.worker;
     hello.incarnation = welcome_.incarnation;
@@ -239,27 +219,16 @@ ParameterServerClient::Link::Server* ParameterServerClient::Link::server(int32_t
 }
 
 void ParameterServerClient::Link::send(Server& server, Word word, std::vector<std::byte> body) {
-  if (server.failed || !server.endpoint) return;
-  auto data = std::make_shared<std::vector<std::byte>>();
-  Packer front;
-  front(token_, word);
-  *data = std::move(front.bytes);
-  data->insert(data->end(), body.begin(), body.end());
-  server.endpoint->send(control_message, {}, data->data(), data->size(), [data](ucs_status_t) {});
+  if (!server.failed && server.endpoint) send_control(*server.endpoint, token_, word, body);
 }
 
 void ParameterServerClient::Link::on_control(UcxMessage&& message) {
-  if (message.size() > longest_control || !message.is_here()) return;
   try {
-    std::span<const std::byte> data = message.data();
-    Unpacker front(data.first(std::min<size_t>(data.size(), sizeof(uint64_t) + 1)));
-    uint64_t token = 0;
-    Word word{};
-    front(token, word);
-    Server* server = server_of(token);
+    ControlMessage control = parse_control(message);
+    Server* server = server_of(control.token);
     if (server == nullptr) return;
     server->heard = steady_seconds();
-    handle(*server, word, data.subspan(sizeof(uint64_t) + 1));
+    handle(*server, control.word, control.body);
   } catch (const CommError&) {
     // No server of ours writes such: dropped.
   }

@@ -15,6 +15,7 @@
 #include "comm/parameter_server/client.h"
 #include "comm/parameter_server/meeting.h"
 #include "comm/parameter_server/payload_buffers.h"
+#include "comm/parameter_server/talk.h"
 #include "comm/ucx/context.h"
 #include "comm/ucx/endpoint.h"
 #include "comm/ucx/memory.h"
@@ -129,6 +130,7 @@ class ParameterServerClient::Link {
   uint64_t token_ = 0;
   UcxContext context_;
   UcxWorker ucx_;
+  Inbox inbox_;
   PayloadBuffers buffers_;
   Encoder encoder_;
 
@@ -167,8 +169,6 @@ class ParameterServerClient::Link {
   int32_t pulls_under_way_ = 0;
   bool pull_failed_ = false;
 
-  std::mutex inbox_mutex_;
-  std::deque<std::function<void()>> inbox_;
   std::atomic<bool> quits_{false};
   std::thread thread_;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
@@ -57,9 +56,10 @@ std::string ParameterServer::Loop::Peer::name() const {
 ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shards, ServerEvents events)
     : options_(std::move(options)),
       events_(std::move(events)),
-      token_(std::random_device{}() | (uint64_t{std::random_device{}()} << 32)),
+      token_(draw_token()),
       context_({.transports = ucx_transports(options_.transports)}),
       worker_(context_),
+      inbox_(worker_),
       pool_(static_cast<size_t>(std::max(options_.threads, 1))) {
   size_t lane = 0;
   for (HostedShard& shard : shards) {
@@ -99,13 +99,7 @@ ParameterServer::Loop::~Loop() {
 
 double ParameterServer::Loop::now() const { return steady_seconds(); }
 
-void ParameterServer::Loop::post(std::function<void()> what) {
-  {
-    std::lock_guard lock(inbox_mutex_);
-    inbox_.push_back(std::move(what));
-  }
-  worker_.signal();
-}
+void ParameterServer::Loop::post(std::function<void()> what) { inbox_.post(std::move(what)); }
 
 void ParameterServer::Loop::run() {
   while (!quits_.load() && !over_) {
@@ -123,12 +117,7 @@ void ParameterServer::Loop::turn() {
   bool impatient = !waiting_.empty() && options_.coordinator.backup_pieces;
   double limit = leaving_since_ || impatient ? 0.005 : std::min(options_.coordinator.lease_seconds / 10, 0.1);
   worker_.wait(std::chrono::nanoseconds(static_cast<int64_t>(limit * 1e9)));
-  std::deque<std::function<void()>> inbox;
-  {
-    std::lock_guard lock(inbox_mutex_);
-    inbox.swap(inbox_);
-  }
-  for (auto& what : inbox) what();
+  inbox_.work();
   timers(now());
 }
 
@@ -204,21 +193,13 @@ void ParameterServer::Loop::refuse(const std::string& why) {
 }
 
 void ParameterServer::Loop::on_control(UcxMessage&& message) {
-  if (message.size() > longest_control || !message.is_here()) {
-    return refuse(fmt::format("a control message of {} bytes", message.size()));
-  }
   try {
-    std::span<const std::byte> data = message.data();
-    Unpacker front(data.first(std::min<size_t>(data.size(), sizeof(uint64_t) + 1)));
-    uint64_t token = 0;
-    Word word{};
-    front(token, word);
-    std::span<const std::byte> body = data.subspan(sizeof(uint64_t) + 1);
-    if (word == Word::hello) return on_hello(unpacked<Hello>(body));
-    Peer* peer = peer_of(token);
+    ControlMessage control = parse_control(message);
+    if (control.word == Word::hello) return on_hello(unpacked<Hello>(control.body));
+    Peer* peer = peer_of(control.token);
     if (peer == nullptr) return;  // a stranger, or one that has been given up
     peer->heard = now();
-    handle(*peer, word, body);
+    handle(*peer, control.word, control.body);
   } catch (const CommError& error) {
     refuse(error.what());
   }
@@ -287,14 +268,7 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
 }
 
 void ParameterServer::Loop::send(Peer& peer, Word word, std::vector<std::byte> body) {
-  if (peer.lost || !peer.endpoint) return;
-  auto data = std::make_shared<std::vector<std::byte>>();
-  Packer front;
-  front(token_, word);
-  *data = std::move(front.bytes);
-  data->insert(data->end(), body.begin(), body.end());
-  // A failed send shows as the endpoint's failure.
-  peer.endpoint->send(control_message, {}, data->data(), data->size(), [data](ucs_status_t) {});
+  if (!peer.lost && peer.endpoint) send_control(*peer.endpoint, token_, word, body);
 }
 
 void ParameterServer::Loop::end_job(const EndOfJob& end) {

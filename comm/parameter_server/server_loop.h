@@ -18,6 +18,7 @@
 #include "comm/parameter_server/meeting.h"
 #include "comm/parameter_server/payload_buffers.h"
 #include "comm/parameter_server/server.h"
+#include "comm/parameter_server/talk.h"
 #include "comm/ucx/context.h"
 #include "comm/ucx/endpoint.h"
 #include "comm/ucx/memory.h"
@@ -174,6 +175,7 @@ class ParameterServer::Loop {
   uint64_t token_;
   UcxContext context_;
   UcxWorker worker_;
+  Inbox inbox_;
   ApplyPool pool_;
   PayloadBuffers buffers_;
   std::map<int32_t, Held> held_;
@@ -214,8 +216,6 @@ class ParameterServer::Loop {
   mutable std::mutex figures_mutex_;
   ServerFigures figures_;
 
-  std::mutex inbox_mutex_;
-  std::deque<std::function<void()>> inbox_;
   std::atomic<bool> quits_{false};
   std::thread thread_;
 };

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
 
 #include "base/error.h"
 #include "comm/parameter_server/local_process.h"
@@ -21,15 +20,8 @@ ServerCard ParameterServer::Loop::own_card() const {
 }
 
 Hello ParameterServer::Loop::own_hello() const {
-  Hello hello;
-  hello.session = session_;
-  hello.token = token_;
+  Hello hello = hello_of(worker_, session_, token_, options_.fingerprint ^ options_.start_fingerprint);
   hello.server = options_.server;
-  hello.process = ::getpid();
-  hello.host = host_name();
-  hello.space = process_space();
-  hello.fingerprint = options_.fingerprint ^ options_.start_fingerprint;
-  hello.address = worker_.address();
   return hello;
 }
 
@@ -56,7 +48,7 @@ Keys ParameterServer::Loop::own_keys() const {
 void ParameterServer::Loop::begin_meeting() {
   job_ = options_.job;
   if (options_.server != 0) return;
-  session_ = std::random_device{}() | (uint64_t{std::random_device{}()} << 32);
+  session_ = draw_token();
   roster_ = {own_card()};
   if (options_.servers == 1) {
     ready_ = true;
