@@ -96,6 +96,10 @@ int body(int argc, char** argv) {
   if (line.has("--plan")) {
     Launch launch = launch_from_environment();
     if (launch.rank == 0) std::fputs(plan_report(config, launch.size).c_str(), stdout);
+    if (launch.rank == 0 && config.parallel.mode == "parameter_server") {
+      Roles roles = roles_of(config, launch, node_place_from_environment(launch));
+      std::printf("processes   %s\n", roles_text(config, roles).c_str());
+    }
     return static_cast<int>(ExitCode::done);
   }
 

@@ -49,6 +49,11 @@ Mirror::Mirror(const Config& config, int threads)
   nets_ = flat_nets(*session_->learner);
 }
 
+void Mirror::load(const std::filesystem::path& checkpoints, Logger& log) {
+  resumed_ = resume(*session_, checkpoints, log);
+  if (config_.parameter_server.mode == "easgd") clear_slots(*session_->learner);
+}
+
 void Mirror::cut(int32_t shards) {
   PushTail tail = config_.parameter_server.mode == "easgd" ? PushTail::states : PushTail::statistics;
   shards_ = cut_flat_vector(nets_, static_cast<size_t>(shards), tail);

@@ -27,9 +27,7 @@ class Mirror {
   const Session& session() const { return *session_; }
 
   // The newest good checkpoint, see resume().
-  void load(const std::filesystem::path& checkpoints, Logger& log) {
-    resumed_ = resume(*session_, checkpoints, log);
-  }
+  void load(const std::filesystem::path& checkpoints, Logger& log);
   const Resumed& resumed() const { return resumed_; }
 
   // The state, as load() or restart() has left it, in `shards` shards. Throws ConfigError where there are too

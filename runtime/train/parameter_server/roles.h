@@ -13,8 +13,8 @@ namespace trireme {
 // Where the launcher has put this process, as far as it tells.
 struct NodePlace {
   int local_rank = 0;
-  std::optional<int> node;  // of `nodes`, from 0
-  std::optional<int> nodes;
+  std::optional<int> node = {};  // of `nodes`, from 0
+  std::optional<int> nodes = {};
 };
 // From SLURM's or mpirun's variables. mpirun does not number nodes: they are numbered where its ranks are
 // laid out node by node, equally many on each.

@@ -7,6 +7,8 @@
 #include <exception>
 #include <mutex>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "checkpoint/load.h"
@@ -287,7 +289,7 @@ class ServerRun {
     while (!ended_) {
       for (auto& what : inbox_.take(look_pause)) guarded(what);
       guarded([this] { look_around(); });
-      if (superseded_) std::rethrow_exception(failure_);
+      if (superseded_) return leave_to_successor();
       ended_ = inbox_.ended();
     }
     server_.reset();
@@ -297,6 +299,14 @@ class ServerRun {
     }
     if (director_ && !directed_end_) tell_foreign_end();
     return *ended_;
+  }
+
+  // It stood still, and others have taken the run over: all is well there.
+  EndOfJob leave_to_successor() {
+    if (!director_) std::rethrow_exception(failure_);
+    EndOfJob end{static_cast<int32_t>(ExitCode::stopped), end_of(failure_).text};
+    log_->warning("{}", end.text);
+    return end;
   }
 
   // A failure of the director's ends the job, but for one: that others have taken the run over.
@@ -334,7 +344,11 @@ class ServerRun {
   }
 
   void on_cut(int64_t clock, const std::vector<StateRow>& rows, bool last) {
-    if (!director_) return;
+    if (!director_) {  // it is about to succeed, and takes over a cut that the former coordinator has not
+                       // used
+      early_cuts_.push_back([this, clock, rows, last] { on_cut(clock, rows, last); });
+      return;
+    }
     std::optional<EndOfJob> end = director_->on_cut(clock, rows, last, [&] {
       if (!last) server_->take_cut(clock);
     });
@@ -349,6 +363,7 @@ class ServerRun {
     open_log(true);
     begin_to_direct(true);
     log_->warning("server {} goes on with the run in place of the one that is gone", setting_.roles.server);
+    for (auto& cut : std::exchange(early_cuts_, {})) cut();
   }
 
   // Ended by a loss, or by a worker's word.
@@ -384,6 +399,7 @@ class ServerRun {
   std::unique_ptr<Director> director_;
   Inbox inbox_;
   std::unique_ptr<ParameterServer> server_;
+  std::vector<std::function<void()>> early_cuts_;
   std::optional<EndOfJob> ended_;
   std::exception_ptr failure_;
   bool superseded_ = false;
