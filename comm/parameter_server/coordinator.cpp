@@ -53,6 +53,9 @@ Coordinator::Joined Coordinator::rejoin(int32_t number, int64_t incarnation,
                                         std::span<const Ticket> outstanding, double now) {
   if (number < 0 || number >= most_workers || incarnation < 0 || incarnation >= most_incarnations)
     throw CommError("a worker claims to be number {}, incarnation {}", number, incarnation);
+  for (const Ticket& ticket : outstanding) {  // before anything is changed
+    if (ticket.clock < options_.end_clock) (void)done_.contains(ticket);
+  }
   auto found = workers_.find(number);
   if (found != workers_.end() && found->second.incarnation != incarnation) return join(now);
   if (found != workers_.end() && !found->second.present) return join(now, number);  // it was fenced since

@@ -95,8 +95,9 @@ class Unpacker {
       list.resize(take_length(sizeof(T)));
       copy(list.data(), list.size() * sizeof(T));
     } else {
-      list.resize(take_length(1));
-      for (T& one : list) take(one);
+      // One by one: what a length claims takes no memory before the bytes are there.
+      list.clear();
+      for (size_t left = take_length(1); left > 0; --left) take(list.emplace_back());
     }
   }
   template <class T>

@@ -95,6 +95,8 @@ ParameterServer::Loop::~Loop() {
   quits_.store(true);
   worker_.signal();
   thread_.join();
+  // What is being applied yet calls back into the inbox, which is gone before the shards would be.
+  for (auto& [shard, held] : held_) held.shard.reset();
 }
 
 double ParameterServer::Loop::now() const { return steady_seconds(); }
@@ -105,6 +107,9 @@ void ParameterServer::Loop::run() {
   while (!quits_.load() && !over_) {
     try {
       turn();
+    } catch (const Error& error) {
+      end_job(
+          {static_cast<int32_t>(error.code()), fmt::format("server {}: {}", options_.server, error.what())});
     } catch (const std::exception& error) {
       // What a peer's message or death can do is caught where it happens: this is ours.
       end_job({static_cast<int32_t>(ExitCode::internal),
@@ -209,6 +214,8 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
   bool from_server = peer.server >= 0;
   bool from_coordinator = from_server && peer.server == map_.coordinator;
   if (coordinator_ && peer.worker >= 0) coordinator_->heard_from(peer.worker, peer.incarnation, now());
+  if (!from_server && peer.worker < 0 && word != Word::beat && word != Word::leave)
+    throw CommError("word {} of somebody who has not been let in", static_cast<int>(word));
   switch (word) {
     case Word::beat:
       return;
@@ -219,9 +226,15 @@ void ParameterServer::Loop::handle(Peer& peer, Word word, std::span<const std::b
     case Word::done:
       return on_done(peer, unpacked<TicketReport>(body));
     case Word::leave:
-      return lose_worker(peer, "");
+      if (!from_server) lose_worker(peer, "");
+      return;
     case Word::fail:
-      if (coordinates()) end_job(unpacked<EndOfJob>(body));
+      if (coordinates()) {
+        auto end = unpacked<EndOfJob>(body);
+        // An exit code keeps 8 bits: a failure must not look like success.
+        if (end.code < 1 || end.code > 255) end.code = static_cast<int32_t>(ExitCode::internal);
+        end_job(end);
+      }
       return;
     case Word::stop:
       return on_stop();
@@ -277,10 +290,14 @@ void ParameterServer::Loop::end_job(const EndOfJob& end) {
   if (coordinates()) {
     try {
       if (!superseded()) {
-        Meeting meeting = read_meeting(options_.meeting).value_or(Meeting{});
+        Meeting own;
+        own.job = job_;
+        own.session = session_;
+        Meeting meeting = read_meeting(options_.meeting).value_or(own);
         meeting.over = true;
         meeting.end = end;
-        write_meeting(options_.meeting, meeting);
+        // Another job's may lie there by now.
+        if (meeting.session == session_) write_meeting(options_.meeting, meeting);
       }
     } catch (const std::exception&) {
       // Who looks there later finds nobody at the addresses.

@@ -116,6 +116,8 @@ class ParameterServer::Loop {
   void look_for_coordinator(double now);
   void hello_to(const ServerCard& card);
   void on_hello(const Hello& hello);
+  std::string trouble_with(const Hello& hello, const Peer* known) const;
+  void check(const ShardMap& map) const;  // throws CommError
   void on_server_hello(Peer& peer);
   void on_worker_hello(Peer& peer, const Hello& hello);
   void on_roster(const Roster& roster);
@@ -145,7 +147,7 @@ class ParameterServer::Loop {
   void on_pull(Peer& peer, const PullRequest& request);
   void on_push(uint64_t token, const PayloadHeader& header, Payload payload);
   void on_forward(Peer& peer, const PayloadHeader& header, Payload payload);
-  void take_in(Held& held, const PayloadHeader& header, Payload payload);
+  bool take_in(Held& held, const PayloadHeader& header, Payload payload);
   void forward(Held& held, Peer& backup, const PayloadHeader& header, const Payload& payload);
   void on_applied(int32_t shard, int64_t ticket, const Applied& applied);
   void on_forwarded(const Ack& ack);

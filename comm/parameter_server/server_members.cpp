@@ -158,10 +158,10 @@ void ParameterServer::Loop::say_to_all(Word word, const Message& message) {
 void ParameterServer::Loop::on_hello(const Hello& hello) {
   if (hello.session != session_ || session_ == 0) return refuse("a hello of another session");
   Peer* known = peer_of(hello.token);
+  if (std::string wrong = trouble_with(hello, known); !wrong.empty()) return refuse(wrong);
   if (known == nullptr) {
     known = &add_peer(hello.token, hello.address,
                       fmt::format("{} {}", hello.server >= 0 ? "server" : "worker", hello.host));
-    known->server = hello.server;
     known->host = hello.host;
     known->process = hello.process;
     known->is_local = !hello.space.empty() && hello.space == process_space();
@@ -177,6 +177,7 @@ void ParameterServer::Loop::on_hello(const Hello& hello) {
                         host_name())});
     return;
   }
+  known->server = hello.server;
   if (hello.server >= 0) {
     comrades_[hello.server] = hello;
     on_server_hello(*known);
@@ -200,6 +201,7 @@ void ParameterServer::Loop::on_server_hello(Peer&) {
 
 void ParameterServer::Loop::on_roster(const Roster& roster) {
   if (ready_) return;
+  check(roster.map);
   ready_ = true;
   map_ = roster.map;
   roster_ = roster.servers;
@@ -225,6 +227,8 @@ void ParameterServer::Loop::on_worker_hello(Peer& peer, const Hello& hello) {
         outstanding.push_back(Ticket::numbered(number, options_.coordinator.pieces));
       }
       joined = coordinator_->rejoin(hello.worker, hello.incarnation, outstanding, now());
+    } else if (coordinator_->is_current(peer.worker, peer.incarnation)) {  // it says hello again
+      joined = {peer.worker, peer.incarnation};
     } else {
       joined = coordinator_->join(now());
       if (hello.rank < 0 && events_.tell)
@@ -338,6 +342,7 @@ void ParameterServer::Loop::lose_server(int32_t server, const std::string& how) 
 
 void ParameterServer::Loop::take_map(const ShardMap& map) {
   if (map.epoch <= map_.epoch) return;
+  check(map);
   ShardMap former = std::exchange(map_, map);
   for (auto& [shard, held] : held_) {
     auto k = static_cast<size_t>(shard);
@@ -381,6 +386,9 @@ void ParameterServer::Loop::succeed() {
 
 void ParameterServer::Loop::on_window(const ShardWindow& window) {
   if (!succeeding_) return;
+  if (window.shard < 0 || window.shard >= options_.servers ||
+      map_.primary[static_cast<size_t>(window.shard)] != window.server)
+    throw CommError("server {} tells of shard {}, which is not its own", window.server, window.shard);
   windows_.insert_or_assign(window.shard, TicketWindow::from_bytes(window.window));
   coordinate_if_known();
 }
@@ -395,7 +403,12 @@ void ParameterServer::Loop::coordinate_if_known() {
   options.first_incarnation = highest_incarnation_ + 1;
   coordinator_.emplace(options, std::move(done));
   for (auto& [token, report] : std::exchange(early_reports_, {})) {
-    if (Peer* peer = peer_of(token)) on_done(*peer, report);
+    Peer* peer = peer_of(token);
+    try {
+      if (peer != nullptr) on_done(*peer, report);
+    } catch (const CommError& error) {
+      refuse(error.what());
+    }
   }
   if (stop_wanted_) on_stop();
   if (events_.coordinates) events_.coordinates(false);

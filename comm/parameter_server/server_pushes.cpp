@@ -1,5 +1,6 @@
 // Gradients: taken in, forwarded to the backup, applied, acknowledged.
 #include <algorithm>
+#include <functional>
 
 #include "base/error.h"
 #include "comm/parameter_server/block_versions.h"
@@ -9,6 +10,7 @@ namespace trireme {
 namespace {
 
 constexpr size_t most_memories = 64;  // of one worker, open here
+constexpr int32_t most_rows = 64;     // of a shard's state
 
 }  // namespace
 
@@ -28,8 +30,19 @@ void ParameterServer::Loop::on_payload(UcxMessage&& message) {
     Peer* peer = peer_of(header.token);
     if (peer == nullptr) return;
     peer->heard = now();
+    bool from_server = peer->server >= 0;
+    if (!from_server && peer->worker < 0) return refuse("data of somebody who has not been let in");
+    if (header.kind != PayloadKind::push && header.kind != PayloadKind::forward &&
+        header.kind != PayloadKind::cut)
+      return refuse(fmt::format("data of kind {}, which no server takes", static_cast<int>(header.kind)));
+    if (header.kind != PayloadKind::push && !from_server)
+      return refuse("state or forwarded gradients from a worker");
     if (header.kind == PayloadKind::cut) {
-      if (peer->server < 0) return refuse("state from a worker");
+      if (header.shard < 0 || header.shard >= options_.servers || header.rows < 1 ||
+          header.rows > most_rows || header.row < 0 || header.row >= header.rows ||
+          message.size() % sizeof(float) != 0)
+        return refuse(fmt::format("row {} of {} of shard {}, {} bytes", header.row, header.rows, header.shard,
+                                  message.size()));
       auto row = std::make_shared<std::vector<float>>(message.size() / sizeof(float));
       message.receive(row->data(), message.size(), [this, header, row](ucs_status_t status) {
         if (status == UCS_OK) on_row(header, row, header.piece != 0);
@@ -66,7 +79,7 @@ void ParameterServer::Loop::on_payload(UcxMessage&& message) {
       try {
         if (header.kind == PayloadKind::push) {
           on_push(header.token, header, std::move(payload));
-        } else if (sender->server >= 0) {
+        } else {
           on_forward(*sender, header, std::move(payload));
         }
       } catch (const CommError& error) {
@@ -87,18 +100,16 @@ void ParameterServer::Loop::count_received(size_t bytes) {
 // the memory lasts as long as it is open here.
 Payload ParameterServer::Loop::shared_payload(Peer& peer, const PayloadHeader& header) {
   if (!peer.is_local || header.bytes > header.memory_bytes) return {};
-  std::shared_ptr<SharedBytes>& memory = peer.memories[header.memory];
-  if (memory == nullptr || memory->size() < header.memory_bytes) {
-    memory = SharedBytes::open(peer.process, header.descriptor, header.memory_bytes);
-  }
-  if (memory == nullptr) return {};
-  Payload payload{memory, {memory->data(), header.bytes}};
-  if (peer.memories.size() > most_memories) {  // names that are no longer used
-    auto used = memory;
-    peer.memories.clear();
-    peer.memories[header.memory] = used;
-  }
-  return payload;
+  auto known = peer.memories.find(header.memory);
+  if (known != peer.memories.end() && known->second->size() >= header.bytes)
+    return {known->second, {known->second->data(), header.bytes}};
+  std::shared_ptr<SharedBytes> memory =
+      SharedBytes::open(peer.process, header.descriptor, header.memory_bytes);
+  // The descriptor may have been closed, and its number be another memory's by now.
+  if (memory == nullptr || memory->name() != header.memory) return {};
+  if (peer.memories.size() >= most_memories) peer.memories.clear();  // names that are no longer used
+  peer.memories[header.memory] = memory;
+  return {memory, {memory->data(), header.bytes}};
 }
 
 // Versions, values, versions: the worker asks again for blocks that changed meanwhile.
@@ -112,9 +123,11 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
   Held* held = this->held(request.shard);
   std::vector<Range> blocks;
   if (held != nullptr) blocks = held->hosted.layout.all_blocks();
+  // Rising: each block is sent at most once.
   bool known = held != nullptr && peer.endpoint &&
-               std::all_of(request.blocks.begin(), request.blocks.end(),
-                           [&](uint32_t b) { return b < blocks.size(); });
+               std::adjacent_find(request.blocks.begin(), request.blocks.end(), std::greater_equal<>()) ==
+                   request.blocks.end() &&
+               (request.blocks.empty() || request.blocks.back() < blocks.size());
   if (!known) {
     shared->answer.known = 0;
     return say(peer, Word::pulled, shared->answer);
@@ -156,9 +169,16 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
 
 void ParameterServer::Loop::on_push(uint64_t token, const PayloadHeader& header, Payload payload) {
   Held& held = *this->held(header.shard);
+  const CoordinatorOptions& run = options_.coordinator;
+  if (header.clock < run.first_clock || header.clock >= run.end_clock)
+    throw CommError("a push of clock {}, which is not in this run", header.clock);
+  if (header.piece < 0 || header.piece >= run.pieces)
+    throw CommError("a push of piece {}, where a clock has {}", header.piece, run.pieces);
   Ticket ticket{header.clock, header.piece};
-  int64_t number = ticket.number(options_.coordinator.pieces);
-  if (map_.primary.at(static_cast<size_t>(header.shard)) != options_.server)
+  int64_t number = ticket.number(run.pieces);
+  // Before all servers have met, the backup may not be there: the worker tries again, as with a change of
+  // hands.
+  if (!ready_ || map_.primary.at(static_cast<size_t>(header.shard)) != options_.server)
     return acknowledge(token, held, number, Verdict::not_primary, 0);
   auto fenced = fenced_.find(header.worker);
   if (fenced != fenced_.end() && header.incarnation <= fenced->second) {
@@ -168,8 +188,6 @@ void ParameterServer::Loop::on_push(uint64_t token, const PayloadHeader& header,
     }
     return acknowledge(token, held, number, Verdict::fenced, 0);
   }
-  if (header.clock < options_.coordinator.first_clock || header.clock >= options_.coordinator.end_clock)
-    throw CommError("a push of clock {}, which is not in this run", header.clock);
   auto known = held.pending.find(number);
   if (known != held.pending.end()) {  // the same again, before the first is through
     known->second.tokens.push_back(token);
@@ -177,27 +195,23 @@ void ParameterServer::Loop::on_push(uint64_t token, const PayloadHeader& header,
     ++figures_.duplicates;
     return;
   }
+  // What this shard refuses must not reach the backup; that it has been applied is told by the inbox, later.
+  if (!take_in(held, header, payload) || !has_backup(header.shard)) {
+    held.pending[number].tokens.push_back(token);
+    return;
+  }
   PendingPush& pending = held.pending[number];
   pending.tokens.push_back(token);
-  try {
-    bool is_new = !held.shard->window().contains(ticket);
-    if (is_new && has_backup(header.shard)) {
-      Peer* backup = server_peer(map_.backup.at(static_cast<size_t>(header.shard)));
-      pending.forwarded = false;
-      pending.sequence = ++held.sequence;
-      held.unforwarded[pending.sequence] = number;
-      if (backup != nullptr) forward(held, *backup, header, payload);
-      // else its death is about to be told, and what waits for it will be let go
-    }
-    take_in(held, header, std::move(payload));
-  } catch (...) {
-    held.unforwarded.erase(pending.sequence);
-    held.pending.erase(number);
-    throw;
-  }
+  pending.forwarded = false;
+  pending.sequence = ++held.sequence;
+  held.unforwarded[pending.sequence] = number;
+  if (Peer* backup = server_peer(map_.backup.at(static_cast<size_t>(header.shard))))
+    forward(held, *backup, header, payload);
+  // else its death is about to be told, and what waits for it will be let go
 }
 
-void ParameterServer::Loop::take_in(Held& held, const PayloadHeader& header, Payload payload) {
+// Whether it is new. Throws CommError, and has changed nothing, where it is malformed.
+bool ParameterServer::Loop::take_in(Held& held, const PayloadHeader& header, Payload payload) {
   set_cuts(held, header.clock);
   PushInfo info;
   info.ticket = {header.clock, header.piece};
@@ -206,9 +220,10 @@ void ParameterServer::Loop::take_in(Held& held, const PayloadHeader& header, Pay
   info.pulled_version = header.pulled_version;
   info.format = static_cast<PayloadFormat>(header.format);
   int64_t number = info.ticket.number(options_.coordinator.pieces);
-  held.shard->push(info, std::move(payload), [this, shard = header.shard, number](const Applied& applied) {
-    post([this, shard, number, applied] { on_applied(shard, number, applied); });
-  });
+  return held.shard->push(info, std::move(payload),
+                          [this, shard = header.shard, number](const Applied& applied) {
+                            post([this, shard, number, applied] { on_applied(shard, number, applied); });
+                          });
 }
 
 // Before the first update of a clock all cuts up to there must have been asked for.
@@ -245,13 +260,17 @@ void ParameterServer::Loop::on_forward(Peer& peer, const PayloadHeader& header, 
                              "without it",
                              peer.server, options_.server)});
   }
-  held.early.emplace(header.sequence, Held::Waiting{header, std::move(payload)});
+  if (map_.primary.at(static_cast<size_t>(header.shard)) != peer.server)
+    throw CommError("{} forwards gradients of shard {}, which is not its own", peer.name(), header.shard);
+  if (header.sequence > held.sequence)
+    held.early.emplace(header.sequence, Held::Waiting{header, std::move(payload)});
   // It is here: it will not be lost.
   Ack ack{header.shard, header.clock, header.piece, Verdict::forwarded, 0, header.sequence};
-  for (auto next = held.early.begin(); next != held.early.end() && next->first == held.sequence + 1;
-       next = held.early.erase(next)) {
-    held.sequence = next->first;
-    take_in(held, next->second.header, std::move(next->second.payload));
+  while (!held.early.empty() && held.early.begin()->first == held.sequence + 1) {
+    Held::Waiting next = std::move(held.early.begin()->second);
+    held.early.erase(held.early.begin());
+    ++held.sequence;
+    take_in(held, next.header, std::move(next.payload));
   }
   say(peer, Word::ack, ack);
 }

@@ -1,4 +1,6 @@
 // The coordinator's part: who computes what.
+#include <algorithm>
+
 #include "base/error.h"
 #include "comm/parameter_server/server_loop.h"
 
@@ -6,7 +8,9 @@ namespace trireme {
 
 void ParameterServer::Loop::on_next(Peer& peer) {
   if (peer.worker < 0) return;
-  waiting_.push_back(peer.token);
+  // Who asks twice waits once: its client takes one answer.
+  if (std::find(waiting_.begin(), waiting_.end(), peer.token) == waiting_.end())
+    waiting_.push_back(peer.token);
   serve_waiting();
 }
 
@@ -36,13 +40,17 @@ void ParameterServer::Loop::serve_waiting() {
 }
 
 void ParameterServer::Loop::on_done(Peer& peer, const TicketReport& report) {
+  const CoordinatorOptions& run = options_.coordinator;
+  if (peer.worker < 0 || report.clock < 0 || report.clock >= run.end_clock || report.piece < 0 ||
+      report.piece >= run.pieces)
+    throw CommError("{} reports (clock {}, piece {}), which is not in this run", peer.name(), report.clock,
+                    report.piece);
   if (!coordinator_) {  // a successor that does not yet know
-    if (coordinates()) early_reports_.emplace_back(peer.token, report);
+    if (coordinates() && ready_) early_reports_.emplace_back(peer.token, report);
     return;
   }
-  say(peer, Word::done_ack,
-      ClockOnly{Ticket{report.clock, report.piece}.number(options_.coordinator.pieces)});
-  if (report.clock < options_.coordinator.first_clock || report.clock >= coordinator_->end_clock()) return;
+  say(peer, Word::done_ack, ClockOnly{Ticket{report.clock, report.piece}.number(run.pieces)});
+  if (report.clock < run.first_clock || report.clock >= coordinator_->end_clock()) return;
   bool first = coordinator_->done({report.clock, report.piece}, report.worker, now());
   if (first && events_.ticket_done) events_.ticket_done(report, coordinator_->complete());
   gather_if_finished();

@@ -34,7 +34,8 @@ std::shared_ptr<SharedBytes> SharedBytes::create(size_t bytes) {
 std::shared_ptr<SharedBytes> SharedBytes::open(int64_t process, int32_t descriptor, size_t bytes,
                                                bool writable) {
   std::string path = fmt::format("/proc/{}/fd/{}", process, descriptor);
-  int file = ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  // What is opened may be anything: a pipe without a writer would not let this thread come back.
+  int file = ::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return nullptr;
   struct stat status {};
   int seals = ::fcntl(file, F_GET_SEALS);
