@@ -47,6 +47,23 @@ class Metrics : public testing::Test {
   std::filesystem::path path_ = folder_.path() / "metrics.jsonl";
 };
 
+TEST_F(Metrics, WhatServersHaveDone) {
+  MetricsWriter writer(path_, 0);
+  ParameterServerRecord record{.step = 5, .workers = 2, .workers_lost = 1, .pushes_per_second = 12.5};
+  record.staleness = {4, 0, 1};
+  record.mean_staleness = 0.4;
+  record.by_worker = {{0, true, 3, 0.25}, {1, false, 2, 0.5}};
+  writer.write(record);
+  Json line = lines().front();
+  EXPECT_EQ(line["event"], "parameter_server");
+  EXPECT_EQ(line["step"], 5);
+  EXPECT_EQ(line["workers_lost"], 1);
+  EXPECT_EQ(line["pushes_per_second"], 12.5);
+  EXPECT_EQ(line["staleness"], Json::array({4, 0, 1}));
+  EXPECT_EQ(line["by_worker"][1]["present"], false);
+  EXPECT_EQ(line["by_worker"][1]["wait_seconds"], 0.5);
+}
+
 TEST_F(Metrics, FiguresThatAModelHas) {
   MetricsWriter writer(path_, 0);
   ValidationRecord text{.step = 5, .epoch = 1, .loss = 1.5, .accuracy = 0.5, .perplexity = 4.5};

@@ -125,6 +125,27 @@ TEST_F(Ends, the_coordinators_death_hands_the_run_over) {
   }
 }
 
+// Each process is a server and a worker: with it go a shard's holder and a worker at once.
+TEST_F(Ends, a_colocated_process_may_die) {
+  for (size_t whom : {1, 0}) {
+    std::string run = fmt::format("run{}", whom);
+    Processes job =
+        start(3, run,
+              endless({"parallel.parameter_server.servers=colocated", "parallel.parameter_server.replicas=2",
+                       "parallel.parameter_server.lease_seconds=1"}));
+    expect_goes_on(run);
+    job[whom]->signal(SIGKILL);
+    EXPECT_EQ(job[whom]->wait(), 128 + SIGKILL);
+    expect_goes_on(run);
+    job[2]->signal(SIGTERM);
+    for (size_t rank : {0, 1, 2}) {
+      if (rank == whom) continue;
+      EXPECT_EQ(job[rank]->wait(), 75) << rank << job[rank]->output();
+    }
+    EXPECT_EQ(summary(run)["state"], "stopped");
+  }
+}
+
 TEST_F(Ends, a_lost_server_without_a_copy_stops_the_job) {
   Processes job =
       start(4, "run", endless({"parallel.parameter_server.servers=2", "checkpoint.every_steps=2"}));
