@@ -54,9 +54,14 @@ std::optional<int64_t> ordinary_step() {
   return step;
 }
 
+std::optional<int> srun_tasks_here() {
+  const char* per_node = std::getenv("SLURM_STEP_TASKS_PER_NODE");
+  return tasks_on_node(per_node ? per_node : "", number_in("SLURM_NODEID").value_or(0));
+}
+
 }  // namespace
 
-Launch launch_from_environment() {
+Launch launch_from_environment(Meets meets) {
   Launch launch;
   auto mpirun_size = number_in("OMPI_COMM_WORLD_SIZE");
   auto pmix_rank = number_in("PMIX_RANK");
@@ -70,9 +75,12 @@ Launch launch_from_environment() {
     launch.launcher = "srun";
     launch.rank = static_cast<int>(*pmix_rank);
     launch.size = static_cast<int>(step_tasks.value_or(number_in("SLURM_NTASKS").value_or(1)));
-    const char* per_node = std::getenv("SLURM_STEP_TASKS_PER_NODE");
-    launch.local_size =
-        tasks_on_node(per_node ? per_node : "", number_in("SLURM_NODEID").value_or(0)).value_or(launch.size);
+    launch.local_size = srun_tasks_here().value_or(launch.size);
+  } else if (ordinary_step() && step_tasks.value_or(1) > 1 && meets == Meets::by_themselves) {
+    launch.launcher = "srun";
+    launch.rank = rank_from_environment();
+    launch.size = static_cast<int>(*step_tasks);
+    launch.local_size = srun_tasks_here().value_or(launch.size);
   } else if (ordinary_step() && step_tasks.value_or(1) > 1) {
     throw UsageError(
         "srun started {} tasks without PMIx, so they cannot find each other: use 'srun --mpi=pmix', or "

@@ -20,9 +20,13 @@ struct Launch {
   int local_size = 1;  // ranks on this node; `size` where the launcher does not tell
 };
 
-// Throws UsageError when srun started several tasks without PMIx: N lone ranks would each train alone.
-// The batch script's own shell has SLURM_PROCID set too; that alone is no launcher.
-Launch launch_from_environment();
+// How the ranks of a launch find each other: MPI needs the launcher's help (PMIx), others need no more than a
+// number each.
+enum class Meets { by_mpi, by_themselves };
+
+// Throws UsageError when srun started several tasks without PMIx that are to meet by MPI: N lone ranks would
+// each train alone. The batch script's own shell has SLURM_PROCID set too; that alone is no launcher.
+Launch launch_from_environment(Meets meets = Meets::by_mpi);
 
 // The rank in the job as the launcher's environment tells it, 0 when there is none. Never throws; for those
 // who must decide before MPI_Init which rank prints.

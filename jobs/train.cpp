@@ -72,7 +72,7 @@ TrainOptions options_of(const CommandLine& line, const Config& config) {
 
 // Without MPI: processes of this mode must not die of each other.
 int run_served(const CommandLine& line, const Config& config) {
-  Launch launch = launch_from_environment();
+  Launch launch = launch_from_environment(Meets::by_themselves);
   bool joins = line.has("--join");
   Roles roles = joins ? role_of_joiner() : roles_of(config, launch, node_place_from_environment(launch));
   return run_apart("trireme-train", [&] {
@@ -93,17 +93,23 @@ int body(int argc, char** argv) {
   Config config = load_config(line.config, line.overrides);
   require_training_keys(config);
   check_files_exist(config);
+  bool served = config.parallel.mode == "parameter_server";
+  Meets meets = served ? Meets::by_themselves : Meets::by_mpi;
   if (line.has("--plan")) {
-    Launch launch = launch_from_environment();
-    if (launch.rank == 0) std::fputs(plan_report(config, launch.size).c_str(), stdout);
-    if (launch.rank == 0 && config.parallel.mode == "parameter_server") {
+    Launch launch = launch_from_environment(meets);
+    if (launch.rank == 0) {
+      std::printf("run         in %s, parallel.mode %s\n", options_of(line, config).run_directory.c_str(),
+                  config.parallel.mode.c_str());
+      std::fputs(plan_report(config, launch.size).c_str(), stdout);
+    }
+    if (launch.rank == 0 && served) {
       Roles roles = roles_of(config, launch, node_place_from_environment(launch));
       std::printf("processes   %s\n", roles_text(config, roles).c_str());
     }
     return static_cast<int>(ExitCode::done);
   }
 
-  if (config.parallel.mode == "parameter_server") return run_served(line, config);
+  if (served) return run_served(line, config);
   if (line.has("--join")) {
     throw ConfigError("{}: --join: parallel.mode = \"{}\" has no workers that come later",
                       config.where("parallel.mode"), config.parallel.mode);

@@ -7,6 +7,21 @@
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}
 job=${job:-$SLURM_JOB_ID}
 
+# find_program: prints the path of trireme-train, or says what is missing. `here` is the submitted script's folder.
+find_program() {
+  local folder
+  for folder in "${TRIREME_BIN:-}" build/release/bin "$here/../build/release/bin"; do
+    if [[ -n $folder && -x $folder/trireme-train ]]; then
+      echo "$folder/trireme-train"
+      return
+    fi
+  done
+  if command -v trireme-train; then return; fi
+  echo "No trireme-train in \$TRIREME_BIN, in build/release/bin or on PATH. Build it, or set TRIREME_BIN:" >&2
+  echo "  cmake --preset release && cmake --build --preset release" >&2
+  return 1
+}
+
 # ---- the job -------------------------------------------------------------------------------------------------
 # job_value KEY: out of what SLURM says of this job; empty where it does not answer.
 job_value() {
@@ -219,17 +234,19 @@ rank_was_lost() {
     "$messages" | grep -oE 'on [^ ,.:]+' | sed 's/^on //' | sort -u)
 }
 
-# run_once COMMAND...: one launch; sets `code`. What this shell is told (sbatch --signal=B:..., scancel --full) goes
-# on to the ranks as USR1: TERM would make srun end its step by force. The launcher runs in the background because a
-# shell takes no signal while it waits for a foreground command.
-run_once() {
-  local watcher i
+# launch_and_wait WATCH COMMAND...: one launch, with `WATCH PID` beside it; sets `code` to what the launcher answers. What
+# this shell is told (sbatch --signal=B:..., scancel --full) goes on to the ranks as USR1: TERM would make srun end its
+# step by force. The launcher runs in the background because a shell takes no signal while it waits for a foreground
+# command.
+launch_and_wait() {
+  local watch=$1 watcher i
+  shift
   : >"$messages"
   rm -f "$messages.lost"
   launches=$((launches + 1))
   "$@" 2>&"$words" &
   ranks=$!
-  watch_launch $ranks &
+  $watch $ranks &
   watcher=$!
   while true; do
     wait $ranks 2>/dev/null
@@ -244,6 +261,11 @@ run_once() {
     if grep -q "^launch $launches is over" "$messages"; then break; fi
     sleep 0.02
   done
+}
+
+# run_once COMMAND...: one launch whose ranks live and die together; sets `code`.
+run_once() {
+  launch_and_wait watch_launch "$@"
   # srun answers with the highest code, and a rank that -K1 killed counts 143: the code that counts is the one of the
   # rank that failed by itself. Else the watchdog has said whether the job can go on.
   local first

@@ -134,6 +134,19 @@ TEST(Launch, SrunWithoutPmixIsRefused) {
   }
 }
 
+TEST(Launch, SrunWithoutPmixIsEnoughWhereRanksMeetByThemselves) {
+  Environment srun({{"SLURM_STEP_ID", "0"},
+                    {"SLURM_STEP_NUM_TASKS", "3"},
+                    {"SLURM_STEP_TASKS_PER_NODE", "1,2"},
+                    {"SLURM_NODEID", "1"},
+                    {"SLURM_PROCID", "2"}});
+  Launch launch = launch_from_environment(Meets::by_themselves);
+  EXPECT_EQ(launch.launcher, "srun");
+  EXPECT_EQ(launch.rank, 2);
+  EXPECT_EQ(launch.size, 3);
+  EXPECT_EQ(launch.local_size, 2);
+}
+
 TEST(Launch, OneTaskOfSrunWithoutPmixIsAlone) {
   Environment srun({{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_PROCID", "0"}});
   EXPECT_EQ(launch_from_environment().launcher, "none");
