@@ -12,8 +12,9 @@
 namespace trireme {
 namespace {
 
-constexpr double look_seconds = 0.05;   // between two looks at the meeting's file
-constexpr double retry_seconds = 0.01;  // between two tries at a shard whose holder has changed
+constexpr double look_seconds = 0.05;     // between two looks at the meeting's file
+constexpr double retry_dead_seconds = 1;  // between two tries at a server that does not answer
+constexpr double retry_seconds = 0.01;    // between two tries at a shard whose holder has changed
 
 }  // namespace
 
@@ -26,7 +27,7 @@ ParameterServerClient::Link::Link(ClientOptions options, std::vector<ClientShard
   ucx_.on_message(control_message, [this](UcxMessage&& message) { on_control(std::move(message)); });
   ucx_.on_message(payload_message, [this](UcxMessage&& message) { on_values(std::move(message)); });
   staging_.resize(shards_.size());
-  connecting_since_ = last_turn_ = steady_seconds();
+  connecting_since_ = apart_since_ = last_turn_ = steady_seconds();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -70,10 +71,10 @@ void ParameterServerClient::Link::turn() {
 void ParameterServerClient::Link::timers(double now) {
   double gap = now - std::exchange(last_turn_, now);
   if (end() || quits_.load()) return;
-  if (servers_.empty()) {
-    if (now - last_look_ >= look_seconds) connect();
+  if (gap > options_.lease_seconds / 2) apart_since_ += gap;
+  if (!joined_) {
     double limit = generation_ == 0 ? options_.start_seconds : options_.patience_seconds;
-    if (now - connecting_since_ > limit) {
+    if (now - apart_since_ > limit) {
       on_end({static_cast<int32_t>(generation_ > 0 && welcome_.resumable ? ExitCode::stopped
                                                                          : ExitCode::internal),
               generation_ == 0
@@ -83,7 +84,11 @@ void ParameterServerClient::Link::timers(double now) {
                         limit, options_.meeting.string())
                   : fmt::format("the parameter servers are gone, and no others have come within {:.0f} s",
                                 limit)});
+      return;
     }
+  }
+  if (servers_.empty()) {
+    if (now - last_look_ >= look_seconds) connect();
     return;
   }
   if (!joined_ && now - connecting_since_ > options_.lease_seconds) {  // an address of the dead: look again
@@ -127,6 +132,11 @@ void ParameterServerClient::Link::connect() {
     return;
   }
   if (!meeting->ready) return;
+  // Who has just not answered is tried again by and by; who takes its place at once.
+  bool failed_before = std::any_of(meeting->servers.begin(), meeting->servers.end(), [&](const auto& card) {
+    return card.server == meeting->coordinator && card.token == unreachable_;
+  });
+  if (failed_before && last_look_ < unreachable_until_) return;
   session_ = meeting->session;
   token_ = draw_token();
   connecting_since_ = last_look_;
@@ -159,6 +169,7 @@ void ParameterServerClient::Link::drop_connections() {
   connecting_since_ = steady_seconds();
   last_look_ = 0;
   std::lock_guard lock(mutex_);
+  if (joined_) apart_since_ = connecting_since_;
   joined_ = false;
   outstanding_.clear();
   answers_.clear();
@@ -178,7 +189,7 @@ ParameterServerClient::Link::Server& ParameterServerClient::Link::add_server(con
         ucx_, card.address, fmt::format("parameter server {} on {}", card.server, card.host)));
   } catch (const CommError&) {  // it died a moment ago, and its shared memory with it
     server.failed = true;
-    if (card.server == map_.coordinator) reconnect_at_ = server.heard + look_seconds;
+    if (card.server == map_.coordinator) not_reached(server);
     return server;
   }
   server.endpoint->on_failure([this, token = card.token](ucs_status_t status) {
@@ -355,6 +366,14 @@ void ParameterServerClient::Link::on_end(const EndOfJob& end) {
   changed_.notify_all();
 }
 
+// The meeting's file tells of a server that is gone, or cut off.
+void ParameterServerClient::Link::not_reached(const Server& server) {
+  unreachable_ = server.card.token;
+  double now = steady_seconds();
+  unreachable_until_ = now + std::min(retry_dead_seconds, options_.lease_seconds / 4);
+  reconnect_at_ = now + look_seconds;
+}
+
 void ParameterServerClient::Link::lose(Server& server, const std::string&) {
   if (server.failed || end()) return;
   server.failed = true;
@@ -363,7 +382,7 @@ void ParameterServerClient::Link::lose(Server& server, const std::string&) {
   std::lock_guard lock(mutex_);
   if (pulls_under_way_ > 0) pull_failed_ = true;
   if (!joined_) {
-    reconnect_at_ = now + look_seconds;
+    not_reached(server);
   } else if (coordinated) {
     // Other servers have at most a lease to notice: one of them takes over, or says that the job is over.
     bool alone =

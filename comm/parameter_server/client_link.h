@@ -103,6 +103,7 @@ class ParameterServerClient::Link {
   void on_fenced(const WorkerName& name);
   void on_end(const EndOfJob& end);
   void on_late(const EndOfJob& end);
+  void not_reached(const Server& server);
   void lose(Server& server, const std::string& how);
   void send(Server& server, Word word, std::vector<std::byte> body);
   void check_ready();
@@ -138,7 +139,10 @@ class ParameterServerClient::Link {
   std::map<int32_t, Server> servers_;
   std::vector<Server> former_;  // keys that a copy may still be reading by
   uint64_t session_ = 0;
-  double connecting_since_ = 0;
+  double connecting_since_ = 0;  // by the present addresses
+  double apart_since_ = 0;       // not joined, whatever was tried
+  uint64_t unreachable_ = 0;     // token of the coordinator that did not answer
+  double unreachable_until_ = 0;
   double last_look_ = 0;
   double last_beat_ = 0;
   double last_turn_ = 0;
