@@ -47,9 +47,9 @@ submit() {
     "$SOURCE_DIR/scripts/train.sbatch" "$@") || fail "sbatch failed"
 }
 
-# job_state: the job's state and exit code, as in "COMPLETED 0:0".
+# job_state: the job (of a heterogeneous one, its first component), state and exit code, as in "COMPLETED 0:0".
 job_state() {
-  devcluster run scontrol show job -o "$job" | sed 's/.*JobState=\([A-Z_]*\).* ExitCode=\([0-9:]*\).*/\1 \2/'
+  devcluster run scontrol show job -o "$job" | sed -n '1s/.*JobState=\([A-Z_]*\).* ExitCode=\([0-9:]*\).*/\1 \2/p'
 }
 
 # expect_end STATE CODE: waits for the job to end, and fails when it ends otherwise or not at all.
