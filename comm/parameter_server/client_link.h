@@ -122,6 +122,7 @@ class ParameterServerClient::Link {
   void on_values(UcxMessage&& message);
   void on_pulled(const PullAnswer& answer);
   void values_came(const std::shared_ptr<Pull>& pull);
+  void hand_out(const Pull& pull, Range run);
   void judge(const std::shared_ptr<Pull>& pull);
   void pull_ended(const std::shared_ptr<Pull>& pull);
   float* place_of(size_t shard, size_t element, size_t& run) const;

@@ -34,9 +34,11 @@ void ParameterServerClient::Link::on_values(UcxMessage&& message) {
     if (begin > staging.size() || message.size() > (staging.size() - begin) * sizeof(float)) return;
     if (pull->pending < 0) pull->pending = header.rows;
     message.receive(staging.data() + begin, message.size(),
-                    [this, pull, number = header.row](ucs_status_t status) {
-                      if (pull->number != number) return;
+                    [this, pull, number = header.row,
+                     run = Range{begin, begin + message.size() / sizeof(float)}](ucs_status_t status) {
+                      if (messages_ != pull || pull->number != number) return;  // given up
                       if (status != UCS_OK) pull->failed = true;
+                      if (!pull->failed) hand_out(*pull, run);
                       --pull->pending;
                       values_came(pull);
                     });
@@ -63,20 +65,21 @@ void ParameterServerClient::Link::values_came(const std::shared_ptr<Pull>& pull)
   if (!pull->answered || pull->pending != 0) return;
   messages_.reset();
   if (pull->failed) return pull_ended(pull);
-  auto shard = static_cast<size_t>(pull->shard);
-  std::vector<Range> blocks = shards_[shard].layout.all_blocks();
-  for (size_t i = 0; i < pull->blocks.size(); ++i) {
-    if (!is_whole(pull->before[i], pull->after[i])) continue;
-    Range block = blocks[pull->blocks[i]];
-    for (size_t element = block.begin; element < block.end;) {
-      size_t run = 0;
-      float* place = place_of(shard, element, run);
-      run = std::min(run, block.end - element);
-      std::memcpy(place, staging_[shard].data() + element, run * sizeof(float));
-      element += run;
-    }
-  }
   judge(pull);
+}
+
+// From where they came to where they go, torn ones too: those are fetched again before the pull ends.
+void ParameterServerClient::Link::hand_out(const Pull& pull, Range run) {
+  auto shard = static_cast<size_t>(pull.shard);
+  std::lock_guard lock(mutex_);
+  if (pulls_under_way_ == 0 || pull_failed_) return;  // the caller does not wait for it any more
+  for (size_t element = run.begin; element < run.end;) {
+    size_t elements = 0;
+    float* place = place_of(shard, element, elements);
+    elements = std::min(elements, run.end - element);
+    std::memcpy(place, staging_[shard].data() + element, elements * sizeof(float));
+    element += elements;
+  }
 }
 
 // ---- by gets

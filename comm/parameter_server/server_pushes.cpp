@@ -10,6 +10,9 @@ namespace trireme {
 namespace {
 
 constexpr size_t most_memories = 64;  // of one worker, open here
+// Values are sent in messages of so many elements, about: what has come is copied out of the caches while the
+// next comes.
+constexpr size_t message_elements = size_t{1} << 18;
 constexpr int32_t most_rows = 64;     // of a shard's state
 
 }  // namespace
@@ -140,7 +143,7 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
   read(shared->answer.before);
   std::vector<Range> runs;
   for (uint32_t b : request.blocks) {
-    if (!runs.empty() && runs.back().end == blocks[b].begin) {
+    if (!runs.empty() && runs.back().end == blocks[b].begin && runs.back().size() < message_elements) {
       runs.back().end = blocks[b].end;
     } else {
       runs.push_back(blocks[b]);
