@@ -131,14 +131,23 @@ int32_t Coordinator::present() const {
       std::count_if(workers_.begin(), workers_.end(), [](const auto& one) { return one.second.present; }));
 }
 
+void Coordinator::move_cuts() {
+  if (!options_.next_cut || done_.complete() < open_cut_) return;
+  open_cut_ = options_.next_cut(done_.complete());
+  after_cut_ = options_.next_cut(open_cut_);
+}
+
 bool Coordinator::within_bound(int64_t number) const {
-  int64_t ahead = Ticket::numbered(number, options_.pieces).clock - done_.complete();
+  int64_t clock = Ticket::numbered(number, options_.pieces).clock;
+  if (clock >= after_cut_) return false;
+  int64_t ahead = clock - done_.complete();
   return ahead < TicketWindow::limit_clocks && (options_.staleness < 0 || ahead <= options_.staleness);
 }
 
 // The lowest ticket that may be handed out: one that came back, or the lowest that never was (a successor
 // steps over those that are done, or in the hands of workers that have come over to it).
 std::optional<int64_t> Coordinator::lowest() {
+  move_cuts();
   const int64_t end = Ticket{options_.end_clock, 0}.number(options_.pieces);
   while (next_number_ < end && within_bound(next_number_) &&
          (holders_.contains(next_number_) || done_.contains(Ticket::numbered(next_number_, options_.pieces))))

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -19,6 +21,10 @@ struct CoordinatorOptions {
       -1;  // -1: no bound; else a ticket of clock c waits for all of clocks below c - staleness
   int64_t first_clock = 0;  // the clocks of this run are first_clock .. end_clock - 1
   int64_t end_clock = 0;
+  // The least clock above `after` at which a cut is taken, end_clock or more for none; empty: no cuts. A
+  // shard keeps one cut at a time and holds back pushes of the next one's clocks, so no ticket of those is
+  // handed out while the first lacks some: all workers would wait for them, and nobody do what it lacks.
+  std::function<int64_t(int64_t after)> next_cut = {};
   double lease_seconds = 30;   // who is not heard of for longer is fenced
   bool backup_pieces = false;  // may a slow worker's ticket be given to a second one, too?
   // What a successor must not hand out again: identities from here on are new.
@@ -114,6 +120,7 @@ class Coordinator {
   Worker& present_worker(int32_t worker, const char* operation);
   void take_back(int32_t worker);
   bool within_bound(int64_t number) const;
+  void move_cuts();
   std::optional<int64_t> lowest();
   std::optional<int64_t> slow_one(int32_t asker, double now) const;
   Answer hand_out(int32_t worker, int64_t number, double now, bool backup);
@@ -124,6 +131,8 @@ class Coordinator {
   int64_t next_number_;  // no ticket from here on has been handed out or is done ...
   std::map<int64_t, std::vector<int32_t>> holders_;  // ... but for those in here and in done_ (a successor's)
   std::set<int64_t> returned_;
+  int64_t open_cut_ = -1;                                    // the first cut that lacks tickets
+  int64_t after_cut_ = std::numeric_limits<int64_t>::max();  // the one after it
   std::map<int32_t, Worker> workers_;
   int32_t next_worker_;
   int64_t next_incarnation_;

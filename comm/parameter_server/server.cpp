@@ -61,6 +61,7 @@ ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shar
       worker_(context_),
       inbox_(worker_),
       pool_(static_cast<size_t>(std::max(options_.threads, 1))) {
+  options_.coordinator.next_cut = events_.next_cut;
   size_t lane = 0;
   for (HostedShard& shard : shards) {
     Held& held = held_[shard.shard];

@@ -317,6 +317,30 @@ TEST(Coordinator, BackupPiecesShortenTheWait) {
   EXPECT_LT(with.now() * 2, without.now());
 }
 
+// One worker falls silent; the other must not get so far that all it has waits for what the silent one holds.
+TEST(Coordinator, NobodyGetsBeyondTheSecondOpenCut) {
+  CoordinatorOptions options = options_of(2, -1, false);  // clocks from 3
+  options.next_cut = [](int64_t after) { return (after / 5 + 1) * 5; };
+  Coordinator coordinator(options);
+  auto silent = coordinator.join(0), busy = coordinator.join(0);
+  EXPECT_EQ(coordinator.next(silent.worker, 0).what, (Ticket{3, 0}));
+  auto takes_all = [&](double now) {
+    int64_t last = -1;
+    while (true) {
+      Coordinator::Answer answer = coordinator.next(busy.worker, now);
+      if (answer.kind != Coordinator::Answer::ticket) return last;
+      last = answer.what.clock;
+      coordinator.done(answer.what, busy.worker, now);
+      if (answer.what == Ticket{3, 0}) return last;
+    }
+  };
+  EXPECT_EQ(takes_all(1), 9) << "all before the cut at 10, while that at 5 lacks a ticket";
+  EXPECT_EQ(coordinator.expire(1 + options.lease_seconds), std::vector<int32_t>{silent.worker});
+  EXPECT_EQ(takes_all(2 + options.lease_seconds), 3);
+  EXPECT_EQ(coordinator.complete(), 10);
+  EXPECT_EQ(coordinator.next(busy.worker, 3 + options.lease_seconds).what, (Ticket{10, 0}));
+}
+
 TEST(Coordinator, LeasesAreRenewedAndRunOut) {
   Coordinator coordinator(options_of(2, 0, false));
   auto a = coordinator.join(0), b = coordinator.join(0);
