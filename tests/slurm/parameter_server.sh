@@ -99,6 +99,18 @@ wait_until "it resumes" log_says 1 "resuming from"
 expect_finished lost 400
 took
 
+echo "== a worker is cut off for longer than its lease, and comes back"
+submit_served cut --nodes=3 -- train.sbatch --set parallel.mode=parameter_server --set train.steps=1000
+wait_until "two workers" workers_are cut 2
+devcluster link n3 off
+wait_until "one worker" workers_are cut 1
+goes_on cut 50
+devcluster link n3 on
+wait_until "it is back" workers_are cut 2
+expect_finished cut 1000
+expect_whole cut 1000
+took
+
 echo "== a heterogeneous job"
 submit_served het --nodes=1 : --nodes=2 -- train-ps.sbatch --set train.steps=100
 expect_finished het 100
