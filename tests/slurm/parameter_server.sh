@@ -91,12 +91,19 @@ expect_log "goes on with the run in place of the one that is gone"
 took
 
 echo "== no second copy: the server is killed, the job requeues itself and goes on from its checkpoint"
-submit_served lost --nodes=2 -- train.sbatch --set parallel.mode=parameter_server --set train.steps=400
+submit_served lost --nodes=2 -- train.sbatch --set parallel.mode=parameter_server --set train.steps=800
 wait_until "a checkpoint" has_checkpoint lost
+array=$(devcluster run sbatch --parsable --time=5 --array=0 --nodelist=n4 --output="$WORK_DIR/array.log" \
+  "$SOURCE_DIR/scripts/join.sbatch" runs/lost) || fail "sbatch failed"
+wait_until "a worker of another job" workers_are lost 2
 kill_on n1
 wait_until "it requeues" log_says 1 "Requeued: job $job"
 wait_until "it resumes" log_says 1 "resuming from"
-expect_finished lost 400
+expect_finished lost 800
+log=$WORK_DIR/array.log
+log_says 1 "Requeued: job ${array}_0" || fail "the worker of another job did not requeue itself"
+job=${array}_0
+expect_end COMPLETED 0:0
 took
 
 echo "== a worker is cut off for longer than its lease, and comes back"
