@@ -102,7 +102,8 @@ int body(int argc, char** argv) {
                   config.parallel.mode.c_str());
       std::fputs(plan_report(config, launch.size).c_str(), stdout);
     }
-    if (launch.rank == 0 && served) {
+    // Planned by no launcher, it tells nothing of how many there will be.
+    if (launch.rank == 0 && served && launch.launcher != "none") {
       Roles roles = roles_of(config, launch, node_place_from_environment(launch));
       std::printf("processes   %s\n", roles_text(config, roles).c_str());
     }
