@@ -81,6 +81,23 @@ class ParameterServer::Loop {
     int64_t next_cut = 0;                     // not yet asked for
   };
 
+  // Values on their way to a worker.
+  struct PullUnderWay {
+    struct Run {
+      Range elements;
+      Range asked;  // of the request's blocks
+    };
+    uint64_t token = 0;
+    int32_t shard = 0;
+    std::vector<uint32_t> asked;  // blocks
+    std::vector<Range> blocks;    // all of the shard
+    std::vector<Run> runs;
+    size_t next = 0;  // run
+    size_t under_way = 0;
+    bool sending = false;
+    PullAnswer answer;
+  };
+
   // Rows of a cut, as they come together on the coordinator.
   struct Gathered {
     int64_t clock = 0;
@@ -145,6 +162,7 @@ class ParameterServer::Loop {
   Payload shared_payload(Peer& peer, const PayloadHeader& header);
   void count_received(size_t bytes);
   void on_pull(Peer& peer, const PullRequest& request);
+  void send_values(const std::shared_ptr<PullUnderWay>& pull);
   void on_push(uint64_t token, const PayloadHeader& header, Payload payload);
   void on_forward(Peer& peer, const PayloadHeader& header, Payload payload);
   bool take_in(Held& held, const PayloadHeader& header, Payload payload);

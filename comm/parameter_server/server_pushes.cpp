@@ -13,7 +13,8 @@ constexpr size_t most_memories = 64;  // of one worker, open here
 // Values are sent in messages of so many elements, about: what has come is copied out of the caches while the
 // next comes.
 constexpr size_t message_elements = size_t{1} << 18;
-constexpr int32_t most_rows = 64;     // of a shard's state
+constexpr size_t most_messages = 4;  // of one pull, under way
+constexpr int32_t most_rows = 64;    // of a shard's state
 
 }  // namespace
 
@@ -115,59 +116,74 @@ Payload ParameterServer::Loop::shared_payload(Peer& peer, const PayloadHeader& h
   return {memory, {memory->data(), header.bytes}};
 }
 
-// Versions, values, versions: the worker asks again for blocks that changed meanwhile.
+// Of each run of blocks: versions, values, versions. The worker asks again for blocks that changed meanwhile.
 void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
-  struct Answer {
-    PullAnswer answer;
-    size_t pending = 0;
-  };
-  auto shared = std::make_shared<Answer>();
-  shared->answer.number = request.number;
+  auto pull = std::make_shared<PullUnderWay>();
+  pull->token = peer.token;
+  pull->shard = request.shard;
+  pull->answer.number = request.number;
+  pull->asked = request.blocks;
   Held* held = this->held(request.shard);
-  std::vector<Range> blocks;
-  if (held != nullptr) blocks = held->hosted.layout.all_blocks();
-  // Rising: each block is sent at most once.
+  if (held != nullptr) pull->blocks = held->hosted.layout.all_blocks();
   bool known = held != nullptr && peer.endpoint &&
-               std::adjacent_find(request.blocks.begin(), request.blocks.end(), std::greater_equal<>()) ==
-                   request.blocks.end() &&
-               (request.blocks.empty() || request.blocks.back() < blocks.size());
+               std::all_of(request.blocks.begin(), request.blocks.end(),
+                           [&](uint32_t b) { return b < pull->blocks.size(); });
   if (!known) {
-    shared->answer.known = 0;
-    return say(peer, Word::pulled, shared->answer);
+    pull->answer.known = 0;
+    return say(peer, Word::pulled, pull->answer);
   }
-  const auto* versions = reinterpret_cast<const uint64_t*>(held->bytes->data());
-  const auto* values = reinterpret_cast<const float*>(held->bytes->data() + version_bytes(blocks.size()));
-  auto read = [versions, blocks = request.blocks](std::vector<uint64_t>& into) {
-    for (uint32_t b : blocks) into.push_back(__atomic_load_n(&versions[b], __ATOMIC_ACQUIRE));
-  };
-  read(shared->answer.before);
-  std::vector<Range> runs;
-  for (uint32_t b : request.blocks) {
-    if (!runs.empty() && runs.back().end == blocks[b].begin && runs.back().size() < message_elements) {
-      runs.back().end = blocks[b].end;
+  pull->answer.before.resize(request.blocks.size());
+  pull->answer.after.resize(request.blocks.size());
+  for (size_t i = 0; i < request.blocks.size(); ++i) {
+    Range block = pull->blocks[request.blocks[i]];
+    auto* last = pull->runs.empty() ? nullptr : &pull->runs.back();
+    if (last != nullptr && last->elements.end == block.begin && last->elements.size() < message_elements) {
+      last->elements.end = block.end;
+      last->asked.end = i + 1;
     } else {
-      runs.push_back(blocks[b]);
+      pull->runs.push_back({block, {i, i + 1}});
     }
   }
-  shared->pending = runs.size();
-  auto sent = [this, shared, read, token = peer.token](ucs_status_t) {
-    if (shared->pending > 0 && --shared->pending > 0) return;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    read(shared->answer.after);
-    if (Peer* worker = peer_of(token)) say(*worker, Word::pulled, shared->answer);
+  send_values(pull);
+}
+
+// A few runs at a time, so that an update of the shard in the middle of a pull tears those alone.
+void ParameterServer::Loop::send_values(const std::shared_ptr<PullUnderWay>& pull) {
+  if (pull->sending) return;  // a send has ended at once: the loop below goes on
+  Held* held = this->held(pull->shard);
+  const auto* versions = reinterpret_cast<const uint64_t*>(held->bytes->data());
+  const auto* values =
+      reinterpret_cast<const float*>(held->bytes->data() + version_bytes(pull->blocks.size()));
+  auto read = [pull, versions](Range asked, std::vector<uint64_t>& into) {
+    for (size_t i = asked.begin; i < asked.end; ++i)
+      into[i] = __atomic_load_n(&versions[pull->asked[i]], __ATOMIC_ACQUIRE);
   };
-  if (runs.empty()) return sent(UCS_OK);
-  for (Range run : runs) {
+  pull->sending = true;
+  while (pull->next < pull->runs.size() && pull->under_way < most_messages) {
+    Peer* peer = peer_of(pull->token);
+    if (peer == nullptr || !peer->endpoint) return;  // nobody waits for it
+    PullUnderWay::Run run = pull->runs[pull->next++];
+    read(run.asked, pull->answer.before);
     PayloadHeader header;
     header.token = token_;
     header.kind = PayloadKind::values;
-    header.shard = request.shard;
-    header.clock = static_cast<int64_t>(run.begin);
-    header.row = request.number;
-    header.rows = static_cast<int32_t>(runs.size());
-    peer.endpoint->send(payload_message, packed(header), values + run.begin, run.size() * sizeof(float),
-                        sent);
+    header.shard = pull->shard;
+    header.clock = static_cast<int64_t>(run.elements.begin);
+    header.row = pull->answer.number;
+    header.rows = static_cast<int32_t>(pull->runs.size());
+    ++pull->under_way;
+    peer->endpoint->send(payload_message, packed(header), values + run.elements.begin,
+                         run.elements.size() * sizeof(float), [this, pull, read, run](ucs_status_t status) {
+                           if (status != UCS_OK) return;  // the worker is gone
+                           __atomic_thread_fence(__ATOMIC_ACQUIRE);
+                           read(run.asked, pull->answer.after);
+                           --pull->under_way;
+                           send_values(pull);
+                         });
   }
+  pull->sending = false;
+  if (pull->next < pull->runs.size() || pull->under_way > 0) return;
+  if (Peer* peer = peer_of(pull->token)) say(*peer, Word::pulled, pull->answer);
 }
 
 void ParameterServer::Loop::on_push(uint64_t token, const PayloadHeader& header, Payload payload) {
