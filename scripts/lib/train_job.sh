@@ -38,7 +38,8 @@ requeue() {
   state=$(job_value JobState)
   if [[ $state != RUNNING ]]; then
     echo "The job is ${state:-unknown to SLURM}: it does not requeue itself. To go on, submit the same line again."
-  elif words=$(scontrol requeue "$job" 2>&1); then
+  # The requeued job's processes are told to end, scontrol with them, which may not have heard the answer yet.
+  elif words=$(trap '' TERM && exec scontrol requeue "$job" 2>&1); then
     echo "Requeued: job $job goes on when it is its turn."
   else
     echo "SLURM does not requeue the job ($words): to go on, submit the same line again."
