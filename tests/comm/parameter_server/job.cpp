@@ -115,6 +115,7 @@ TEST(Job, AKilledServerEndsTheJobWithOneReplica) {
     job.arguments = {"--clocks", "100000", "--cut-every", "20"};
     job.start();
     ASSERT_TRUE(job.server[0]->says("cut 20 good", limit)) << job.all();
+    ASSERT_TRUE(job.server[0]->says("worker 1 on", limit)) << job.all();  // who comes later finds nobody
     job.server[static_cast<size_t>(victim)]->kill();
     EXPECT_EQ(job.server[static_cast<size_t>(1 - victim)]->wait(limit), 75) << job.all();
     for (auto& worker : job.worker) EXPECT_EQ(worker->wait(limit), 75) << job.all();
