@@ -115,9 +115,13 @@ void ParameterServerClient::Link::timers(double now) {
     return;
   }
   if (!not_primary_.empty() && now >= resend_at_) {
-    std::deque<Sent*> again;
+    std::deque<std::pair<int64_t, size_t>> again;
+    std::lock_guard lock(mutex_);
     again.swap(not_primary_);
-    for (Sent* sent : again) send_push(*sent);
+    for (auto [number, shard] : again) {
+      auto found = outstanding_.find(number);
+      if (found != outstanding_.end()) send_push(found->second.shards.at(shard));
+    }
   }
 }
 
@@ -171,6 +175,9 @@ void ParameterServerClient::Link::drop_connections() {
   std::lock_guard lock(mutex_);
   if (joined_) apart_since_ = connecting_since_;
   joined_ = false;
+  for (auto& [number, one] : outstanding_) {  // a server may still be reading them where they lie
+    for (Sent& sent : one.shards) buffers_.retire(sent.payload);
+  }
   outstanding_.clear();
   answers_.clear();
   next_sent_ = false;
@@ -235,7 +242,15 @@ void ParameterServerClient::Link::send(Server& server, Word word, std::vector<st
 
 void ParameterServerClient::Link::on_control(UcxMessage&& message) {
   try {
-    ControlMessage control = parse_control(message);
+    fetch_control(message, fetching_, [this](std::span<const std::byte> data) { take_control(data); });
+  } catch (const CommError&) {
+    // No server of ours writes such: dropped.
+  }
+}
+
+void ParameterServerClient::Link::take_control(std::span<const std::byte> data) {
+  try {
+    ControlMessage control = parse_control(data);
     Server* server = server_of(control.token);
     if (server == nullptr) return;
     server->heard = steady_seconds();

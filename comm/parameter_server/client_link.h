@@ -96,6 +96,7 @@ class ParameterServerClient::Link {
   Server* server(int32_t number);
   void timers(double now);
   void on_control(UcxMessage&& message);
+  void take_control(std::span<const std::byte> data);
   void handle(Server& server, Word word, std::span<const std::byte> body);
   void on_welcome(Server& server, const Welcome& welcome);
   void on_keys(Server& server, const Keys& keys);
@@ -131,8 +132,6 @@ class ParameterServerClient::Link {
   std::vector<ClientShard> shards_;
   uint64_t token_ = 0;
   UcxContext context_;
-  UcxWorker ucx_;
-  Inbox inbox_;
   PayloadBuffers buffers_;
   Encoder encoder_;
 
@@ -149,10 +148,13 @@ class ParameterServerClient::Link {
   double last_turn_ = 0;
   std::optional<double> reconnect_at_;
   std::optional<WorkerName> former_name_;
-  std::deque<Sent*> not_primary_;
-  std::shared_ptr<Pull> messages_;  // the pull that is under way by messages
+  std::deque<std::pair<int64_t, size_t>> not_primary_;  // ticket number, shard: to be sent again
+  int fetching_ = 0;                                    // long control messages
+  std::shared_ptr<Pull> messages_;                      // the pull that is under way by messages
   int32_t pull_number_ = 0;
   std::vector<std::vector<float>> staging_;  // by shard
+  UcxWorker ucx_;                            // gone before the memory that it receives to
+  Inbox inbox_;
   double resend_at_ = 0;
   bool next_sent_ = false;
 

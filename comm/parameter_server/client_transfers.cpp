@@ -114,7 +114,7 @@ void ParameterServerClient::Link::on_ack(Server& server, const Ack& ack) {
     return;
   Sent& sent = found->second.shards[static_cast<size_t>(ack.shard)];
   if (ack.verdict == Verdict::not_primary) {
-    not_primary_.push_back(&sent);
+    not_primary_.emplace_back(found->first, static_cast<size_t>(ack.shard));
     resend_at_ = steady_seconds() + 0.01;
     return;
   }

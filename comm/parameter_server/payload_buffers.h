@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "comm/parameter_server/shared_bytes.h"
@@ -30,9 +31,17 @@ class PayloadBuffers {
     SharedBytes* used = buffer.get();
     return {used, [state = state_, buffer](SharedBytes*) mutable {
               std::lock_guard lock(state->mutex);
+              if (state->retired.erase(buffer.get()) > 0) return;
               if (state->free.size() >= most_free) state->free.erase(state->free.begin());
               state->free.push_back(std::move(buffer));
             }};
+  }
+
+  // It will not be used again: somebody else may go on reading it. What he has opened stays his.
+  void retire(const std::shared_ptr<SharedBytes>& buffer) {
+    if (buffer == nullptr) return;
+    std::lock_guard lock(state_->mutex);
+    state_->retired.insert(buffer.get());
   }
 
  private:
@@ -40,6 +49,7 @@ class PayloadBuffers {
   struct State {
     std::mutex mutex;
     std::vector<std::shared_ptr<SharedBytes>> free;
+    std::set<const SharedBytes*> retired;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };

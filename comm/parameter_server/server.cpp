@@ -58,9 +58,9 @@ ParameterServer::Loop::Loop(ServerOptions options, std::vector<HostedShard> shar
       events_(std::move(events)),
       token_(draw_token()),
       context_({.transports = ucx_transports(options_.transports)}),
+      pool_(static_cast<size_t>(std::max(options_.threads, 1))),
       worker_(context_),
-      inbox_(worker_),
-      pool_(static_cast<size_t>(std::max(options_.threads, 1))) {
+      inbox_(worker_) {
   options_.coordinator.next_cut = events_.next_cut;
   size_t lane = 0;
   for (HostedShard& shard : shards) {
@@ -200,7 +200,15 @@ void ParameterServer::Loop::refuse(const std::string& why) {
 
 void ParameterServer::Loop::on_control(UcxMessage&& message) {
   try {
-    ControlMessage control = parse_control(message);
+    fetch_control(message, fetching_, [this](std::span<const std::byte> data) { take_control(data); });
+  } catch (const CommError& error) {
+    refuse(error.what());
+  }
+}
+
+void ParameterServer::Loop::take_control(std::span<const std::byte> data) {
+  try {
+    ControlMessage control = parse_control(data);
     if (control.word == Word::hello) return on_hello(unpacked<Hello>(control.body));
     Peer* peer = peer_of(control.token);
     if (peer == nullptr) return;  // a stranger, or one that has been given up

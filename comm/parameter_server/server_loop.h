@@ -112,6 +112,7 @@ class ParameterServer::Loop {
   void turn();
   void timers(double now);
   void on_control(UcxMessage&& message);
+  void take_control(std::span<const std::byte> data);
   void handle(Peer& peer, Word word, std::span<const std::byte> body);
   void send(Peer& peer, Word word, std::vector<std::byte> body);
   template <class Message>
@@ -194,11 +195,11 @@ class ParameterServer::Loop {
   ServerEvents events_;
   uint64_t token_;
   UcxContext context_;
-  UcxWorker worker_;
-  Inbox inbox_;
   ApplyPool pool_;
   PayloadBuffers buffers_;
   std::map<int32_t, Held> held_;
+  UcxWorker worker_;  // gone before the memory that it sends from
+  Inbox inbox_;
 
   uint64_t session_ = 0;
   std::string job_;
@@ -224,6 +225,7 @@ class ParameterServer::Loop {
   std::map<int64_t, std::set<int32_t>> offered_;  // cut clock -> shards whose cut is complete and not taken
   std::set<int64_t> taken_;                       // cuts that have been taken
 
+  int fetching_ = 0;  // long control messages
   double started_ = 0;
   double last_turn_ = 0;
   double last_beat_ = 0;

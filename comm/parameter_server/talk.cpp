@@ -10,6 +10,11 @@
 #include "comm/world.h"
 
 namespace trireme {
+namespace {
+
+constexpr int most_fetching = 256;  // of 1 MiB at most
+
+}  // namespace
 
 void send_control(UcxEndpoint& endpoint, uint64_t token, Word word, const std::vector<std::byte>& body) {
   Packer packer;
@@ -19,11 +24,19 @@ void send_control(UcxEndpoint& endpoint, uint64_t token, Word word, const std::v
   endpoint.send(control_message, {}, data->data(), data->size(), [data](ucs_status_t) {});
 }
 
-ControlMessage parse_control(const UcxMessage& message) {
-  if (message.size() > longest_control || !message.is_here()) {
-    throw CommError("a control message of {} bytes", message.size());
-  }
-  std::span<const std::byte> data = message.data();
+void fetch_control(UcxMessage& message, int& fetching, std::function<void(std::span<const std::byte>)> then) {
+  if (message.size() > longest_control) throw CommError("a control message of {} bytes", message.size());
+  if (message.is_here()) return then(message.data());
+  if (fetching >= most_fetching) throw CommError("more than {} long control messages at once", most_fetching);
+  auto data = std::make_shared<std::vector<std::byte>>(message.size());
+  ++fetching;
+  message.receive(data->data(), data->size(), [data, &fetching, then = std::move(then)](ucs_status_t status) {
+    --fetching;
+    if (status == UCS_OK) then(*data);
+  });
+}
+
+ControlMessage parse_control(std::span<const std::byte> data) {
   constexpr size_t front = sizeof(uint64_t) + sizeof(Word);
   ControlMessage control;
   Unpacker unpacker(data.first(std::min(data.size(), front)));

@@ -51,8 +51,12 @@ struct ControlMessage {
 
 // Sends one; what becomes of it shows by the endpoint.
 void send_control(UcxEndpoint& endpoint, uint64_t token, Word word, const std::vector<std::byte>& body);
-// Throws CommError where the message is too long, or too short to be one.
-ControlMessage parse_control(const UcxMessage& message);
+// Calls `then` with the message's bytes: now, or, of one that is longer than some 16 KiB (UCX lets the
+// receiver fetch it), later from progress(). `fetching` counts those under way, and lives as long as the
+// worker. Throws CommError where it is too long, or too many are under way.
+void fetch_control(UcxMessage& message, int& fetching, std::function<void(std::span<const std::byte>)> then);
+// Throws CommError where they are too few to be one.
+ControlMessage parse_control(std::span<const std::byte> data);
 
 // A hello of this process: host, number, address; session, token and fingerprint as given.
 Hello hello_of(const UcxWorker& worker, uint64_t session, uint64_t token, uint64_t fingerprint);

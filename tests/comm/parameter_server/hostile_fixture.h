@@ -317,7 +317,6 @@ class RawPeer {
       worker_.wait(std::chrono::milliseconds(5));
     }
   }
-  void beat() { worker_.progress(); }
   bool has_heard(Word word) const {
     return std::any_of(heard_.begin(), heard_.end(), [&](const auto& one) { return one.first == word; });
   }
