@@ -80,8 +80,8 @@ void ParameterServerClient::Link::timers(double now) {
               generation_ == 0
                   ? fmt::format(
                         "no parameter server has been found within {:.0f} s: {} should tell where they are. "
-                        "Are they running, on a file system that all see?",
-                        limit, options_.meeting.string())
+                        "Are they running, on a file system that all see? What is known: {}",
+                        limit, options_.meeting.string(), meeting_trouble(options_.meeting, options_.job))
                   : fmt::format("the parameter servers are gone, and no others have come within {:.0f} s",
                                 limit)});
       return;
@@ -171,7 +171,7 @@ void ParameterServerClient::Link::drop_connections() {
   }
   servers_.clear();
   connecting_since_ = steady_seconds();
-  last_look_ = 0;
+  last_look_ = joined_ ? 0 : connecting_since_;
   std::lock_guard lock(mutex_);
   if (joined_) apart_since_ = connecting_since_;
   joined_ = false;

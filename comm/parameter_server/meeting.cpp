@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 
 namespace trireme {
 namespace {
@@ -18,10 +19,12 @@ std::string hex(std::span<const std::byte> bytes) {
 }
 
 std::vector<std::byte> bytes_of(const std::string& hex) {
+  if (hex.empty() || hex.size() % 2 != 0) throw CommError("an address of {} digits", hex.size());
   std::vector<std::byte> bytes(hex.size() / 2);
   for (size_t i = 0; i < bytes.size(); ++i) {
     unsigned value = 0;
-    std::from_chars(hex.data() + 2 * i, hex.data() + 2 * i + 2, value, 16);
+    const char* end = hex.data() + 2 * i + 2;
+    if (std::from_chars(end - 2, end, value, 16).ptr != end) throw CommError("{} is no address", hex);
     bytes[i] = static_cast<std::byte>(value);
   }
   return bytes;
@@ -71,8 +74,32 @@ void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
                                ignored);
 }
 
+std::string meeting_trouble(const std::filesystem::path& file, const std::string& job) {
+  std::error_code error;
+  std::filesystem::file_status status = std::filesystem::status(file, error);
+  if (status.type() == std::filesystem::file_type::not_found) return "there is no such file";
+  if (error) return fmt::format("it cannot be looked at: {}", error.message());
+  if (status.type() != std::filesystem::file_type::regular) return "it is no file: move it away";
+  std::optional<Meeting> meeting = read_meeting(file);
+  if (!meeting) {
+    try {
+      read_file(file);
+    } catch (const std::exception& unreadable) {
+      return unreadable.what();
+    }
+    return "it is torn, or of another version: remove it";
+  }
+  if (!job.empty() && meeting->job != job)
+    return fmt::format("it is of another job ({}, not {})",
+                       meeting->job.empty() ? "without a name" : meeting->job, job);
+  if (meeting->over) return fmt::format("it is of a job that is over: {}", meeting->end.text);
+  if (!meeting->ready) return "not all servers have come";
+  return "the servers that it names do not answer: it is of a job that has died, or the network is cut";
+}
+
 std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
   try {
+    if (!std::filesystem::is_regular_file(file)) return std::nullopt;  // reading a pipe would not end
     nlohmann::json json = nlohmann::json::parse(read_file(file));
     if (json.at("version") != 1) return std::nullopt;
     Meeting meeting;

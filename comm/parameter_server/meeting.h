@@ -32,5 +32,7 @@ std::string launch_identity();
 void write_meeting(const std::filesystem::path& file, const Meeting& meeting);
 // nullopt where there is none, or none that can be understood (a newer version's, a torn copy).
 std::optional<Meeting> read_meeting(const std::filesystem::path& file);
+// For who has waited in vain: why what lies there is of no use to members of `job` (empty: of any).
+std::string meeting_trouble(const std::filesystem::path& file, const std::string& job);
 
 }  // namespace trireme

@@ -149,9 +149,10 @@ void ParameterServer::Loop::timers(double now) {
     if (now - started_ > options_.start_seconds) {
       end_job(
           {static_cast<int32_t>(ExitCode::internal),
-           fmt::format("server {} of {} waited {:.0f} s for the others: {} of them have come. Do all see {}?",
+           fmt::format("server {} of {} waited {:.0f} s for the others: {} of them have come. Do all see {}? "
+                       "What is known: {}",
                        options_.server, options_.servers, options_.start_seconds, comrades_.size(),
-                       options_.meeting.string())});
+                       options_.meeting.string(), meeting_trouble(options_.meeting, options_.job))});
     }
     return;
   }

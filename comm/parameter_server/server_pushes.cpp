@@ -13,8 +13,8 @@ constexpr size_t most_memories = 64;  // of one worker, open here
 // Values are sent in messages of so many elements, about: what has come is copied out of the caches while the
 // next comes.
 constexpr size_t message_elements = size_t{1} << 18;
-constexpr size_t most_messages = 4;  // of one pull, under way
-constexpr int32_t most_rows = 64;    // of a shard's state
+constexpr size_t most_messages = 4;   // of one pull, under way
+constexpr int32_t most_rows = 4096;  // of a shard's state
 
 }  // namespace
 

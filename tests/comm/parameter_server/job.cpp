@@ -82,7 +82,7 @@ TEST(Job, AKilledWorkerIsDoneWithout) {
 TEST(Job, AWorkerMayComeLater) {
   ToyJob job;
   job.workers = 1;
-  job.arguments = {"--clocks", "200"};
+  job.arguments = {"--clocks", "3000"};
   job.start();
   ASSERT_TRUE(job.server[0]->says("worker 0", limit));
   job.start_worker();
