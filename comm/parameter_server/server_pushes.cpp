@@ -13,7 +13,7 @@ constexpr size_t most_memories = 64;  // of one worker, open here
 // Values are sent in messages of so many elements, about: what has come is copied out of the caches while the
 // next comes.
 constexpr size_t message_elements = size_t{1} << 18;
-constexpr size_t most_messages = 4;   // of one pull, under way
+constexpr size_t most_messages = 4;  // of one pull, under way
 constexpr int32_t most_rows = 4096;  // of a shard's state
 
 }  // namespace
@@ -127,7 +127,9 @@ void ParameterServer::Loop::on_pull(Peer& peer, const PullRequest& request) {
   if (held != nullptr) pull->blocks = held->hosted.layout.all_blocks();
   bool known = held != nullptr && peer.endpoint &&
                std::all_of(request.blocks.begin(), request.blocks.end(),
-                           [&](uint32_t b) { return b < pull->blocks.size(); });
+                           [&](uint32_t b) { return b < pull->blocks.size(); }) &&
+               std::adjacent_find(request.blocks.begin(), request.blocks.end(), std::greater_equal<>()) ==
+                   request.blocks.end();
   if (!known) {
     pull->answer.known = 0;
     return say(peer, Word::pulled, pull->answer);
