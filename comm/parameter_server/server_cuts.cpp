@@ -62,6 +62,7 @@ void ParameterServer::Loop::on_row(const PayloadHeader& header, std::shared_ptr<
     gathered_.push_back({header.clock, last, {}, {}, false});
     found = std::prev(gathered_.end());
   }
+  if (found->told) return;  // they are being read, and these are the same
   found->rows[{header.shard, header.row}] = std::move(row);
   found->rows_of[header.shard] = header.rows;
   tell_cut_if_whole();

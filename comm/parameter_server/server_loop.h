@@ -121,9 +121,15 @@ class ParameterServer::Loop {
   }
   void say(Peer& peer, Word word) { send(peer, word, {}); }
   template <class Message>
-  void say_to_servers(Word word, const Message& message);
+  void say_to_servers(Word word, const Message& message) {
+    for (auto& [token, peer] : peers_) {
+      if (peer->server >= 0) say(*peer, word, message);
+    }
+  }
   template <class Message>
-  void say_to_all(Word word, const Message& message);
+  void say_to_all(Word word, const Message& message) {
+    for (auto& [token, peer] : peers_) say(*peer, word, message);
+  }
   void refuse(const std::string& why);
   void end_job(const EndOfJob& end);
   void leave_job(const EndOfJob& end);
@@ -215,6 +221,7 @@ class ParameterServer::Loop {
   std::map<int32_t, TicketWindow> windows_;  // a successor's, by shard
   bool succeeding_ = false;
   std::vector<std::pair<uint64_t, TicketReport>> early_reports_;
+  std::vector<std::pair<uint64_t, Hello>> early_hellos_;
   std::deque<uint64_t> waiting_;  // tokens of workers that want a ticket
   int32_t highest_worker_ = -1;
   int64_t highest_incarnation_ = 0;

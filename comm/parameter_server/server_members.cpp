@@ -143,18 +143,6 @@ ParameterServer::Loop::Peer* ParameterServer::Loop::worker_peer(int32_t worker) 
   return nullptr;
 }
 
-template <class Message>
-void ParameterServer::Loop::say_to_servers(Word word, const Message& message) {
-  for (auto& [token, peer] : peers_) {
-    if (peer->server >= 0) say(*peer, word, message);
-  }
-}
-
-template <class Message>
-void ParameterServer::Loop::say_to_all(Word word, const Message& message) {
-  for (auto& [token, peer] : peers_) say(*peer, word, message);
-}
-
 void ParameterServer::Loop::on_hello(const Hello& hello) {
   if (hello.session != session_ || session_ == 0) return refuse("a hello of another session");
   Peer* known = peer_of(hello.token);
@@ -241,178 +229,13 @@ void ParameterServer::Loop::on_worker_hello(Peer& peer, const Hello& hello) {
     say(peer, Word::welcome, welcome);
     if (leaving_since_) say(peer, Word::end, end_);
   } else {
+    if (coordinates()) early_hellos_.emplace_back(peer.token, hello);  // a successor that does not yet know
     peer.worker = hello.worker;
     peer.incarnation = hello.incarnation;
   }
   highest_worker_ = std::max(highest_worker_, peer.worker);
   highest_incarnation_ = std::max(highest_incarnation_, peer.incarnation);
   if (is_new) say(peer, Word::keys, own_keys());
-}
-
-// ---- losses
-
-void ParameterServer::Loop::lose(Peer& peer, const std::string& how) {
-  if (peer.lost || leaving_since_) return;
-  if (peer.server >= 0) {
-    int32_t server = peer.server;
-    peer.lost = true;
-    if (events_.tell) events_.tell(fmt::format("{} {}", peer.name(), how), true);
-    lose_server(server, how);
-  } else {
-    lose_worker(peer, how);
-  }
-}
-
-// `how` is empty where it leaves in good order. The entry goes at the end of the turn.
-void ParameterServer::Loop::lose_worker(Peer& peer, const std::string& how) {
-  if (peer.lost) return;
-  if (!how.empty()) say(peer, Word::fence, WorkerName{peer.worker, peer.incarnation});
-  peer.lost = true;
-  if (!coordinator_ || !coordinator_->is_current(peer.worker, peer.incarnation)) return;
-  if (how.empty()) {
-    coordinator_->leave(peer.worker, now());
-  } else {
-    coordinator_->declare_dead(peer.worker);
-    WorkerName name{peer.worker, peer.incarnation};
-    fence(name);
-    say_to_servers(Word::fence, name);
-    {
-      std::lock_guard lock(figures_mutex_);
-      ++figures_.workers_lost;
-    }
-    if (events_.tell) events_.tell(fmt::format("{} {}: its samples go to others", peer.name(), how), true);
-  }
-  serve_waiting();
-}
-
-void ParameterServer::Loop::fence(const WorkerName& name) {
-  auto [entry, is_new] = fenced_.emplace(name.worker, name.incarnation);
-  entry->second = std::max(entry->second, name.incarnation);
-}
-
-void ParameterServer::Loop::lose_server(int32_t server, const std::string& how) {
-  if (!ready_) {
-    comrades_.erase(server);
-    if (server == 0) session_ = 0;  // look again
-    return;
-  }
-  if (!dead_servers_.insert(server).second) return;
-  bool was_coordinator = server == map_.coordinator;
-  if (!coordinates() && !was_coordinator) return;  // the coordinator's business
-  if (superseded()) {
-    return leave_job(
-        {static_cast<int32_t>(ExitCode::stopped),
-         fmt::format("server {} was cut off, and the others go on without it", options_.server)});
-  }
-  if (was_coordinator && map_.backup.at(0) != options_.server) {
-    if (map_.backup.at(0) >= 0) return;  // its successor will be heard of, or lost, too
-  }
-  ShardMap map = map_;
-  map.epoch += 1;
-  std::string lost;
-  for (size_t k = 0; k < map.primary.size(); ++k) {
-    if (map.primary[k] == server) {
-      bool can = map.backup[k] >= 0 && !dead_servers_.contains(map.backup[k]);
-      if (!can) lost += fmt::format("{}{}", lost.empty() ? "" : ", ", k);
-      map.primary[k] = map.backup[k];
-      map.backup[k] = -1;
-    } else if (map.backup[k] == server) {
-      map.backup[k] = -1;
-    }
-  }
-  if (!lost.empty()) {
-    return end_job(
-        {static_cast<int32_t>(options_.resumable ? ExitCode::stopped : ExitCode::internal),
-         fmt::format("server {} {}, and with it shard {} of the parameters{}: {}", server, how, lost,
-                     options_.replicas > 1 ? "" : " (parallel.parameter_server.replicas = 1)",
-                     options_.resumable ? "submit again to go on from the newest checkpoint"
-                                        : "there is no checkpoint yet to go on from")});
-  }
-  if (events_.tell) {
-    events_.tell(
-        fmt::format("server {}'s shard has been taken over; it has no second copy from here on", server),
-        true);
-  }
-  if (was_coordinator) map.coordinator = options_.server;
-  take_map(map);
-  say_to_all(Word::map, map_);
-  if (was_coordinator) succeed();
-  publish();
-}
-
-void ParameterServer::Loop::take_map(const ShardMap& map) {
-  if (map.epoch <= map_.epoch) return;
-  check(map);
-  ShardMap former = std::exchange(map_, map);
-  for (auto& [shard, held] : held_) {
-    auto k = static_cast<size_t>(shard);
-    if (map_.backup[k] < 0) {  // nobody to wait for
-      auto unforwarded = std::exchange(held.unforwarded, {});
-      for (const auto& [sequence, number] : unforwarded) {
-        auto pending = held.pending.find(number);
-        if (pending != held.pending.end()) pending->second.forwarded = true;
-        acknowledge_if_due(held, number);
-      }
-    }
-    if (map_.primary[k] == options_.server && former.primary[k] != options_.server) {
-      // What came out of order has been acknowledged; what should lie between has not.
-      auto early = std::exchange(held.early, {});
-      for (auto& [sequence, waiting] : early) take_in(held, waiting.header, std::move(waiting.payload));
-    }
-  }
-  // Cuts that the former coordinator has not taken, or whose primary has gone with it.
-  for (const auto& [clock, shards] : offered_) {
-    for (int32_t shard : shards) {
-      if (Held* held = this->held(shard);
-          held != nullptr && map_.primary[static_cast<size_t>(shard)] == options_.server)
-        offer_cut(*held, clock, ShardState::cut, false);
-    }
-  }
-}
-
-// This server has become the coordinator: what has been done is what all shards have taken in.
-void ParameterServer::Loop::succeed() {
-  succeeding_ = true;
-  windows_.clear();
-  for (auto& [shard, held] : held_) {
-    if (map_.primary[static_cast<size_t>(shard)] == options_.server)
-      windows_.insert_or_assign(shard, held.shard->window());
-  }
-  for (auto& [token, peer] : peers_) {
-    if (peer->server >= 0) say(*peer, Word::windows);
-  }
-  coordinate_if_known();
-}
-
-void ParameterServer::Loop::on_window(const ShardWindow& window) {
-  if (!succeeding_) return;
-  if (window.shard < 0 || window.shard >= options_.servers ||
-      map_.primary[static_cast<size_t>(window.shard)] != window.server)
-    throw CommError("server {} tells of shard {}, which is not its own", window.server, window.shard);
-  windows_.insert_or_assign(window.shard, TicketWindow::from_bytes(window.window));
-  coordinate_if_known();
-}
-
-void ParameterServer::Loop::coordinate_if_known() {
-  if (windows_.size() < map_.primary.size()) return;
-  succeeding_ = false;
-  TicketWindow done = windows_.begin()->second;
-  for (const auto& [shard, window] : windows_) done.intersect(window);
-  CoordinatorOptions options = options_.coordinator;
-  options.first_worker = highest_worker_ + 1;
-  options.first_incarnation = highest_incarnation_ + 1;
-  coordinator_.emplace(options, std::move(done));
-  for (auto& [token, report] : std::exchange(early_reports_, {})) {
-    Peer* peer = peer_of(token);
-    try {
-      if (peer != nullptr) on_done(*peer, report);
-    } catch (const CommError& error) {
-      refuse(error.what());
-    }
-  }
-  if (stop_wanted_) on_stop();
-  if (events_.coordinates) events_.coordinates(false);
-  gather_if_finished();
 }
 
 }  // namespace trireme

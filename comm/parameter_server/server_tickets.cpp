@@ -1,6 +1,8 @@
 // The coordinator's part: who computes what.
 #include <algorithm>
 
+#include <utility>
+
 #include "base/error.h"
 #include "comm/parameter_server/server_loop.h"
 
@@ -60,13 +62,16 @@ void ParameterServer::Loop::on_done(Peer& peer, const TicketReport& report) {
 void ParameterServer::Loop::stop() { on_stop(); }
 
 void ParameterServer::Loop::on_stop() {
-  stop_wanted_ = true;
+  bool is_news = !std::exchange(stop_wanted_, true);
   if (coordinator_) {
     coordinator_->stop_at(coordinator_->issued_clock());
     gather_if_finished();
     return;
   }
-  if (Peer* peer = server_peer(map_.coordinator)) say(*peer, Word::stop);
+  if (!is_news) return;
+  for (auto& [token, peer] : peers_) {  // all of them: whoever may succeed must know
+    if (peer->server >= 0) say(*peer, Word::stop);
+  }
 }
 
 // All tickets are done, so the live state is that after the last clock.

@@ -122,6 +122,22 @@ TEST(Job, AKilledServerEndsTheJobWithOneReplica) {
   }
 }
 
+TEST(Job, TwoServersAtOnceEndTheJobWithTwoReplicas) {
+  for (int stays : {0, 1, 2}) {
+    ToyJob job;
+    job.servers = 3;
+    job.arguments = {"--clocks", "100000", "--replicas", "2", "--cut-every", "20"};
+    job.start();
+    ASSERT_TRUE(job.server[0]->says("cut 20 good", limit)) << job.all();
+    ASSERT_TRUE(job.server[0]->says("worker 1", limit)) << job.all();
+    for (int i = 0; i < 3; ++i) {
+      if (i != stays) job.server[static_cast<size_t>(i)]->kill();
+    }
+    EXPECT_EQ(job.server[static_cast<size_t>(stays)]->wait(limit), 75) << job.all();
+    for (auto& worker : job.worker) EXPECT_EQ(worker->wait(limit), 75) << job.all();
+  }
+}
+
 TEST(Job, AFrozenWorkerIsFencedAndComesBack) {
   ToyJob job;
   job.workers = 2;
