@@ -19,6 +19,7 @@ enum class Purpose : uint32_t {
   text_offset = 6,
   noise = 7,     // what a generator learns by
   generate = 8,  // text and images of a trained model
+  sweep = 9,     // what is tried next
 };
 
 using RandomBlock = std::array<uint32_t, 4>;

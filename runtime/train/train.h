@@ -29,6 +29,15 @@ struct TrainHooks {
   std::function<void(int64_t step)> after_checkpoint;  // rank 0 alone: a checkpoint of this step exists now
 };
 
+// What becomes of a run after a validation.
+enum class Go {
+  on,
+  pause,  // as if asked to stop: the state is saved
+  drop,   // the run ends here and saves nothing more
+};
+
+struct KeptState;
+
 struct TrainOptions {
   std::filesystem::path run_directory;
   bool fresh = false;                         // removes what an earlier run left, instead of resuming
@@ -38,6 +47,15 @@ struct TrainOptions {
   std::FILE* console = stderr;                // null for none
   std::function<bool()> stop_requested = {};  // polled; may turn true on any rank at any time
   TrainHooks hooks = {};
+  // Asked on every rank after each validation but the one at the run's end; all ranks must answer alike. For
+  // trials of a sweep.
+  std::function<Go(const ValidationRecord&)> judge = {};
+  // Rank 0 of the run: what to begin from in place of checkpoints (kept_state.h), null for none; and where to
+  // leave a copy of the state when the run ends or pauses, null for nowhere. Both must outlive the call.
+  const KeptState* begin_from = nullptr;
+  KeptState* keep_in = nullptr;
+  // Whether checkpoints are written at all; without them a pause keeps its state in keep_in alone.
+  bool saves = true;
 };
 
 // As in summary.json, the same on every rank.

@@ -7,7 +7,7 @@
 TRIREME_PACKAGES_BUILD=(
   cmake ninja-build g++ pkg-config ccache
   libopenmpi-dev openmpi-bin libucx-dev libhdf5-dev libssl-dev zlib1g-dev
-  libboost-dev libboost-program-options-dev libtomlplusplus-dev libdnnl-dev libfmt-dev nlohmann-json3-dev
+  libboost-dev libboost-program-options-dev libtomlplusplus-dev libeigen3-dev libdnnl-dev libfmt-dev nlohmann-json3-dev
   libpng-dev libjpeg62-turbo-dev libsentencepiece-dev libxxhash-dev libzip-dev
 )
 # The data that the example configs train on.

@@ -1,0 +1,52 @@
+// One trial as a group of ranks runs it: the training run that a config describes, watched.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "comm/communicator.h"
+#include "sweep/scheduler.h"
+#include "train/kept_state.h"
+
+namespace trireme {
+
+// What a trial's ranks are told.
+struct TrialOrder {
+  int64_t trial = 0;
+  int attempt = 1;
+  std::string config;         // complete TOML of the training run
+  std::string run_directory;  // of the trial
+  bool saves = true;          // writes checkpoints
+  bool keeps_state = false;   // leaves its state in memory when it ends or pauses
+};
+
+struct TrialMeasure {
+  int64_t epoch = 0;
+  int64_t step = 0;
+  double seconds = 0;
+  std::map<std::string, double> figures;  // "validation.loss": may be nan
+};
+
+struct TrialEnd {
+  enum class State { finished, stopped, paused, failed, interrupted };
+  State state = State::finished;
+  std::string reason;  // of a failure
+  int64_t steps = 0;
+};
+
+// Called by every rank of the group. `report`: on its rank 0 alone, after each validation, with an answer to
+// come; the runner hands the answer to the other ranks. `kept`: null but where a state is to begin from and
+// to be left. `stop`: the sweep is being stopped: save and return `interrupted`. Whatever the trial does
+// wrong alike on all ranks (a config that does not fit the data, nan, a bad data set) is a TrialEnd;
+// CommError and whatever strikes one rank of several is thrown. Tests give the controller a function of their
+// own in place of a training run.
+using TrialRunner = std::function<TrialEnd(const TrialOrder& order, Communicator& group,
+                                           const std::function<Verdict(const TrialMeasure&)>& report,
+                                           KeptState* kept, const std::function<bool()>& stop)>;
+
+// The runner that trains. Threads and memory of a rank are as `ranks_on_node` share the machine.
+TrialRunner make_training_runner(int ranks_on_node);
+
+}  // namespace trireme
