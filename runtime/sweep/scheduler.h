@@ -29,25 +29,40 @@ struct Verdict {
 // A paused trial that shall go on.
 struct TakeUp {
   int64_t trial = 0;
-  int64_t source = -1;  // not -1: with the state of this trial, and with the values of `point`
-  Point point = {};
+  // Not -1: with the state of this trial. It is paused or finished, or has been paused and is running again:
+  // then with the state that it had at its last pause. Where that state is no more (a rank that died, another
+  // job), the trial goes on with its own, and its begin record names no source.
+  int64_t source = -1;
+  Point point = {};  // with a source: the values from now on
 };
 
+// What could be begun now.
+struct Openings {
+  // Whether this paused trial could: there are free ranks for its width and, in a job array, it is this
+  // job's.
+  std::function<bool(const Trial& trial)> fits;
+  // Whether a new trial may still come, now or later: neither the budget nor the sampler is used up.
+  bool more_new = true;
+};
+
+// The controller asks take_up() whenever ranks are free, then wants_new() and the sampler. When nothing runs
+// or waits, take_up() names nothing and no new trial may be begun (for want of budget, points, or
+// wants_new()), the sweep is done: trials that are paused then are over, "stopped", for "not promoted" or the
+// like.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  // About `trial`, whose newest report is in the history. Asked once a report.
+  // About `trial`, whose newest report is in the history. Asked once a report. A trial at its last epoch
+  // finishes by itself: the answer is go_on.
   virtual Verdict judge(const History& history, int64_t trial) = 0;
-  // A paused trial that shall go on now, asked whenever ranks are free, before the sampler is. `fits`:
-  // whether there are free ranks for a trial of this width.
-  virtual std::optional<TakeUp> take_up(const History& history,
-                                        const std::function<bool(int width)>& fits) = 0;
-  // Whether a new trial may be begun now (a population is full, a bracket waits).
+  // A paused trial that shall go on now.
+  virtual std::optional<TakeUp> take_up(const History& history, const Openings& openings) = 0;
+  // Whether a new trial may be begun now (a population is full).
   virtual bool wants_new(const History& history) {
     (void)history;
     return true;
   }
-  // Whether states of paused trials must be at hand for others (TakeUp::source).
+  // Whether states of trials that have paused must be at hand for others (TakeUp::source).
   virtual bool copies_states() const { return false; }
 };
 
