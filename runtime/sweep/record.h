@@ -31,7 +31,7 @@ struct SuggestRecord {
 // Ranks take up the trial: for the first time, again after a crash, or from its paused state.
 struct BeginRecord {
   int64_t trial = 0;
-  int attempt = 1;         // counts starts from nothing and after crashes
+  int attempt = 1;         // Trial::attempts + 1 of a waiting trial, Trial::attempts of a paused one
   bool resumed = false;    // from its paused state
   std::vector<int> ranks;  // of the world
   int64_t source = -1;     // population-based training: the trial whose state it takes over
@@ -57,7 +57,8 @@ struct DecisionRecord {
 };
 
 // The ranks are free again. state: "finished", "stopped", "failed", "paused", "interrupted" (the sweep is
-// being stopped: it will go on later).
+// being stopped: it will go on later), "crashed" (it shall be begun once more). A trial that waits or is
+// paused, and holds no ranks, ends as "stopped" or "failed" alone.
 struct EndRecord {
   int64_t trial = 0;
   std::string state;
