@@ -90,8 +90,8 @@ void History::apply(const SuggestRecord& suggest, int64_t worker, double) {
       suggest.parent >= -1 && suggest.parent != suggest.trial && (shared_ || suggest.parent < suggest.trial);
   if (!is_parent) throw DataError("trial {} has trial {} for a parent", suggest.trial, suggest.parent);
   point_size_ = suggest.point.size();
-  while (std::cmp_less_equal(trials_.size(), suggest.trial)) {
-    trials_.emplace_back().number = static_cast<int64_t>(trials_.size()) - 1;
+  for (int64_t number = next; number <= suggest.trial; ++number) {
+    trials_.emplace_back().number = number;
     inner_.emplace_back();
   }
   Trial& trial = trials_[static_cast<size_t>(suggest.trial)];
