@@ -135,19 +135,15 @@ class TreeGrower {
     if (at == 0) return std::nullopt;
     return Split{.input = input,
                  .gain = gain,
-                 .place = place_between(sorted[at - 1].first, sorted[at].first, data_.inputs[input].cells),
+                 .place = place_between(sorted[at - 1].first, sorted[at].first, data_.inputs[input].ends),
                  .categories = {}};
   }
 
   // Above `low`, at most `high`: anywhere, or at the end of a cell.
-  double place_between(double low, double high, int64_t cells) {
-    if (cells > 0) {
-      auto count = static_cast<double>(cells);
-      auto first = static_cast<int64_t>(std::floor(low * count)) + 1;
-      auto last = static_cast<int64_t>(std::floor(high * count));
-      auto choices = static_cast<uint32_t>(std::max<int64_t>(1, last - first + 1));
-      return static_cast<double>(first + random_.below(choices)) / count;
-    }
+  double place_between(double low, double high, const std::vector<double>& ends) {
+    auto first = std::upper_bound(ends.begin(), ends.end(), low);
+    auto last = std::upper_bound(first, ends.end(), high);
+    if (first != last) return *(first + random_.below(static_cast<uint32_t>(last - first)));
     double place = low + (high - low) * (random_.uniform() + 0.5 * 0x1p-24);
     return place > low ? place : high;  // neighbours without a number between them
   }

@@ -13,8 +13,8 @@ namespace trireme {
 // An input of the forest. Numbers lie in [0, 1], over which they are uniform; a category is 0, 1, ..., all
 // equally likely.
 struct ForestInput {
-  int categories = 0;  // 0: a number
-  int64_t cells = 0;   // of a number: it takes so many values, (k + 0.5) / cells; 0: a continuum
+  int categories = 0;             // 0: a number
+  std::vector<double> ends = {};  // of a number that takes few values: where the cell of each ends, 0 ... 1
 };
 
 // Rows of inputs and one target each.

@@ -29,6 +29,19 @@ void draw_in_outliers(std::vector<double>& scores) {
   for (double& score : scores) score = std::min(score, fence);
 }
 
+// The ends of the cells of a number that takes few values: to_unit() gives their middles. So many that a cell
+// is next to nothing count as a continuum.
+std::vector<double> ends_of(const Space& space, size_t i) {
+  int64_t count = space[i].count();
+  if (count == 0 || count > 1024) return {};
+  std::vector<double> ends{0};
+  for (int64_t k = 0; k < count; ++k) {
+    ends.push_back(2 * space.to_unit(i, space[i].value_at(k)) - ends.back());
+  }
+  ends.back() = 1;
+  return ends;
+}
+
 // What the forest sees of the trials. Places of inputs that a trial has not (nan in its point) are kept as
 // nan.
 ForestData data_of(const Space& space, const History& history, size_t objective) {
@@ -36,7 +49,7 @@ ForestData data_of(const Space& space, const History& history, size_t objective)
   for (const Parameter& parameter : space.parameters()) {
     bool choice = parameter.kind == ParameterKind::choice;
     data.inputs.push_back({.categories = choice ? static_cast<int>(parameter.choices.size()) : 0,
-                           .cells = choice ? 0 : parameter.count()});
+                           .ends = choice ? std::vector<double>{} : ends_of(space, data.inputs.size())});
   }
   for (const Trial& trial : history.trials()) {
     if (!trial.is_over() || trial.point.size() != space.size() || objective >= trial.scores.size()) continue;
@@ -58,28 +71,23 @@ ForestData data_of(const Space& space, const History& history, size_t objective)
 // A parameter that is not active changes nothing, whatever it were: each tree sees a value drawn from all
 // that it might be. A fixed one (the middle of its range, say) would tell the tree which branch of the space
 // the trial is of, and take the importance of whatever decides that.
-void fill_in(ForestData& data, RandomStream& random) {
+void fill_in(const Space& space, ForestData& data, RandomStream& random) {
   for (size_t row = 0; row < data.rows(); ++row) {
     for (size_t i = 0; i < data.inputs.size(); ++i) {
       double& value = data.values[row * data.inputs.size() + i];
       if (!std::isnan(value)) continue;
-      const ForestInput& input = data.inputs[i];
-      if (input.categories > 0) {
-        value = random.below(static_cast<uint32_t>(input.categories));
-      } else if (input.cells > 0 && input.cells < (int64_t{1} << 31)) {
-        value = (random.below(static_cast<uint32_t>(input.cells)) + 0.5) / static_cast<double>(input.cells);
-      } else {
-        value = random.uniform();
-      }
+      double drawn = space.from_unit(i, random.uniform());
+      value = data.inputs[i].categories > 0 ? drawn : space.to_unit(i, drawn);
     }
   }
 }
 
 // Singles, then pairs, each as a part of the tree's variance. All 0 where the tree is one leaf.
-std::vector<double> shares_of_tree(const ForestData& data, const ImportanceOptions& options, uint64_t tree) {
+std::vector<double> shares_of_tree(const Space& space, const ForestData& data,
+                                   const ImportanceOptions& options, uint64_t tree) {
   RandomStream random(options.seed, Purpose::sweep, tree, 0xF04E57);
   ForestData filled = data;
-  fill_in(filled, random);
+  fill_in(space, filled, random);
   TreeVariance variance = variance_of(data.inputs, grow_tree(filled, {}, random), options.pairs);
   std::vector<double> shares = variance.singles;
   shares.insert(shares.end(), variance.pairs.begin(), variance.pairs.end());
@@ -110,7 +118,7 @@ std::vector<Importance> importance_of(const Space& space, const History& history
   std::vector<double> shares(trees * names.size(), 0.0);
   auto ranks = static_cast<size_t>(communicator.size());
   for (size_t tree = static_cast<size_t>(communicator.rank()); tree < trees; tree += ranks) {
-    std::vector<double> of_tree = shares_of_tree(data, options, tree);
+    std::vector<double> of_tree = shares_of_tree(space, data, options, tree);
     std::copy(of_tree.begin(), of_tree.end(),
               shares.begin() + static_cast<std::ptrdiff_t>(tree * names.size()));
   }

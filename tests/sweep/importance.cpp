@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -48,8 +49,9 @@ ForestData random_data(std::vector<ForestInput> inputs, size_t rows) {
     for (const ForestInput& input : data.inputs) {
       double value = random.uniform();
       if (input.categories > 0) value = random.below(static_cast<uint32_t>(input.categories));
-      if (input.cells > 0) {
-        value = (random.below(static_cast<uint32_t>(input.cells)) + 0.5) / static_cast<double>(input.cells);
+      if (!input.ends.empty()) {
+        size_t cell = random.below(static_cast<uint32_t>(input.ends.size() - 1));
+        value = (input.ends[cell] + input.ends[cell + 1]) / 2;
       }
       data.values.push_back(value);
       target = std::sin(5 * target + 3 * value);
@@ -60,15 +62,15 @@ ForestData random_data(std::vector<ForestInput> inputs, size_t rows) {
 }
 
 TEST(Forest, LeavesPartTheWholeBox) {
-  ForestData data = random_data({{}, {.categories = 5}, {.cells = 4}}, 150);
+  const std::vector<double> ends{0, 0.5, 0.625, 0.75, 1};
+  ForestData data = random_data({{}, {.categories = 5}, {.ends = ends}}, 150);
   RandomStream random(1, Purpose::sweep, 4);
   std::vector<TreeLeaf> leaves = grow_tree(data, {}, random);
   ASSERT_GT(leaves.size(), 10u);
   double volume = 0;
   for (const TreeLeaf& leaf : leaves) {
     volume += leaf.volume();
-    // A number of four cells is cut between cells only.
-    EXPECT_EQ(leaf.box[2].low * 4, std::floor(leaf.box[2].low * 4));
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), leaf.box[2].low), 1) << leaf.box[2].low;
   }
   EXPECT_NEAR(volume, 1, 1e-12);
   for (size_t row = 0; row < data.rows(); ++row) {
@@ -94,7 +96,8 @@ TEST(Forest, FitsWhatItHasSeen) {
 
 // Of two inputs the singles and the pair are all that there is.
 TEST(Forest, VarianceIsSharedWithoutARest) {
-  for (const ForestInput& second : {ForestInput{}, ForestInput{.categories = 7}, ForestInput{.cells = 3}}) {
+  for (const ForestInput& second :
+       {ForestInput{}, ForestInput{.categories = 7}, ForestInput{.ends = {0, 0.2, 0.5, 1}}}) {
     ForestData data = random_data({{}, second}, 120);
     RandomStream random(1, Purpose::sweep, 9);
     TreeVariance variance = variance_of(data.inputs, grow_tree(data, {}, random), true);
@@ -107,7 +110,8 @@ TEST(Forest, VarianceIsSharedWithoutARest) {
 
 // Three inputs by hand: 8 where x < 1/4 and the category is 0 or 2 of 4, else 0; the third is in no split.
 TEST(Forest, VarianceOfATreeByHand) {
-  BoxSide all, low{.low = 0, .high = 0.25}, high{.low = 0.25, .high = 1};
+  BoxSide all, low, high;
+  low.high = high.low = 0.25;
   BoxSide in{.categories = {1, 0, 1, 0}}, out{.categories = {0, 1, 0, 1}}, any{.categories = {1, 1, 1, 1}};
   std::vector<TreeLeaf> leaves{{{low, in, all}, 8}, {{low, out, all}, 0}, {{high, any, all}, 0}};
   TreeVariance variance = variance_of({{}, {.categories = 4}, {}}, leaves, true);
