@@ -1,7 +1,8 @@
-// What people take out of a sweep: files of its folder, made from the history.
+// What people take out of a sweep: files of its folder, made from the history. How they look is told in
+// results/README.md.
 #pragma once
 
-#include <cstdio>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -12,29 +13,51 @@
 
 namespace trireme {
 
-// Everything that a sweep's folder tells, read back. Throws MissingInputError, DataError, ConfigError.
+// A record, and whose journal has it: 0, but in a job array.
+struct SweepEvent {
+  int64_t worker = 0;
+  Record record;
+};
+
+// Everything that a sweep's folder tells, read back.
 struct SweepView {
   SweepConfig config;
   Space space;
   History history;
-  std::vector<Record> records;        // of all writers, in the order of their times
-  std::vector<std::string> warnings;  // torn lines
-  bool running = false;               // no close record is last
+  std::vector<SweepEvent> events = {};     // of all writers, in the order of their times
+  std::vector<std::string> warnings = {};  // torn lines
+  bool running = false;                    // a worker has not closed its journal: it runs, or was killed
+  int64_t max_epochs = 0;                  // train.epochs of the base config; 0: unknown
+
+  // Takes one more: the history and the events have it. Throws DataError as History::apply().
+  void add(SweepEvent event);
 };
+
+// Reads the folder without disturbing who writes it: a last line that is not whole yet is left out (and is a
+// warning only when nobody seems to write it any more). Throws MissingInputError, DataError, ConfigError.
 SweepView open_sweep(const std::filesystem::path& folder);
 
 // best.toml: the complete training config of the best trial (of several objectives: best.toml of the front's
 // first by the first objective, best-1.toml ... of the others), ready for trireme-train, with comments of
-// where it comes from.
-void write_best(const std::filesystem::path& folder, const SweepView& view);
+// where it comes from. Returns the files; none while no trial has come to a score. Those of an earlier, longer
+// front go. Throws IoError; ConfigError when the base config cannot be read any more.
+std::vector<std::filesystem::path> write_best(const std::filesystem::path& folder, const SweepView& view);
 // sweep.jsonl: a JSON object a trial, in the order of numbers: values, state, scores as measured, curve,
 // seconds.
 void write_trials(const std::filesystem::path& folder, const SweepView& view);
 // report.html: one self-contained page: history of the best, parallel coordinates, slices, importances, the
-// Pareto front, all trials.
-void write_report(const std::filesystem::path& folder, const SweepView& view);
+// Pareto front, learning curves, who was busy when, all trials. `now`: seconds since 1970.
+void write_report(const std::filesystem::path& folder, const SweepView& view, double now);
+
+// The same as texts.
+std::string trials_of(const SweepView& view);
+std::string report_of(const SweepView& view, double now);
+// A line a trial (RFC 4180): trial, state, reason, ranks, attempts, parent, epochs, steps, rank_seconds, the
+// objectives as measured, other figures of the report that they come from, and the parameters; empty where
+// one is not active.
 std::string csv_of(const SweepView& view);
-// "show": best so far, running trials with their curves, utilisation. `columns`: of the terminal.
+// "show": best so far, running trials with their curves, utilisation. `columns`, `rows`: of the terminal;
+// no line is wider and there are no more lines (rows 0: as many as it takes). `now`: seconds since 1970.
 std::string table_of(const SweepView& view, int columns, int rows, double now);
 
 }  // namespace trireme
