@@ -98,6 +98,7 @@ void History::apply(const SuggestRecord& suggest, int64_t worker, double) {
   trial.point = suggest.point;
   trial.width = suggest.width;
   trial.parent = suggest.parent;
+  trial.based_on = suggest.based_on;
   inner_[static_cast<size_t>(suggest.trial)].worker = worker;
 }
 
@@ -192,6 +193,7 @@ void History::apply(const EndRecord& end, int64_t worker, double) {
   if (closing || trial.state == TrialState::paused) trial.reason = end.reason;
   if (!idle) trial.busy_seconds += end.seconds * trial.width;
   inner.pending = Pending::none;
+  note_end(trial);
 }
 
 void History::apply(const CloseRecord& close, int64_t worker, double) {
@@ -232,6 +234,12 @@ void History::lose_ranks(Trial& trial, Inner& inner, bool counts) {
       break;
   }
   inner.pending = Pending::none;
+  note_end(trial);
+}
+
+void History::note_end(Trial& trial) const {
+  bool ended = trial.is_over() || trial.state == TrialState::paused;
+  if (ended && trial.ended_at < 0) trial.ended_at = records_;
 }
 
 bool dominates(const std::vector<double>& a, const std::vector<double>& b) {

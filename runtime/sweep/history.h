@@ -70,6 +70,7 @@ class History {
   Trial& own_trial(int64_t number, int64_t worker);
   void check_point(const Point& point) const;
   void lose_ranks(Trial& trial, Inner& inner, bool counts);
+  void note_end(Trial& trial) const;
 
   bool at_best_;
   bool shared_;

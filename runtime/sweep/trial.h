@@ -34,6 +34,8 @@ struct Trial {
   TrialState state = TrialState::waiting;
   int attempts = 0;  // begun so often from nothing or after a crash; takings-up of a paused one do not count
   int64_t parent = -1;               // the trial that the sampler made it from, if any
+  int64_t based_on = 0;              // records that its sampler had seen
+  int64_t ended_at = -1;             // records before the one that first ended or paused it; -1: none has yet
   std::vector<TrialReport> reports;  // epochs rise
   std::vector<double> scores;        // what it has come to, by objective.at; empty before the first report
   std::string reason;                // of a failure, or why it was stopped

@@ -288,5 +288,27 @@ TEST(History, DominanceAndTheFront) {
       << "of one objective the best alone, the first of those";
 }
 
+TEST(History, RemembersInWhichOrderTrialsFirstEnded) {
+  Teller story;
+  story.start();
+  for (int64_t trial : {0, 1, 2}) story.suggest(trial);
+  for (int64_t trial : {0, 1, 2}) story.begin(trial, 1);
+  EXPECT_EQ(story[0].ended_at, -1);
+  story.report(1, 1, {0.5});
+  story.end(1, "paused");
+  int64_t paused_at = story[1].ended_at;
+  EXPECT_EQ(paused_at, story.history.records() - 1);
+  story.end(0, "interrupted");
+  EXPECT_EQ(story[0].ended_at, -1) << "it will go on";
+  story.begin(1, 1, true);
+  story.report(1, 2, {0.25});
+  story.decide(1, 2, "stop");
+  story.end(2, "failed");
+  story.start();
+  EXPECT_EQ(story[1].state, TrialState::stopped);
+  EXPECT_EQ(story[1].ended_at, paused_at);
+  EXPECT_GT(story[2].ended_at, paused_at);
+}
+
 }  // namespace
 }  // namespace trireme
