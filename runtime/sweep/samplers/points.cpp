@@ -1,0 +1,70 @@
+#include "sweep/samplers/points.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+namespace trireme {
+
+bool is_tried(const History& history, const Point& point) {
+  const std::vector<Trial>& trials = history.trials();
+  return std::any_of(trials.begin(), trials.end(),
+                     [&](const Trial& trial) { return same_point(trial.point, point); });
+}
+
+Point untried_point(const Space& space, const History& history, RandomStream& random, int attempts,
+                    const std::function<Point()>& make) {
+  for (int i = 0; i < attempts; ++i) {
+    Point point = make();
+    if (space.allows(point) && !is_tried(history, point)) return point;
+  }
+  return untried_random_point(space, history, random);
+}
+
+Point untried_random_point(const Space& space, const History& history, RandomStream& random) {
+  constexpr int attempts = 1000;
+  Point point;
+  for (int i = 0; i < attempts; ++i) {
+    point = space.draw(random);
+    if (!is_tried(history, point)) break;
+  }
+  return point;
+}
+
+std::vector<int64_t> ended_trials(const History& history) {
+  std::vector<int64_t> numbers;
+  for (const Trial& trial : history.trials()) {
+    if (!trial.point.empty() && trial.ended_at >= 0) numbers.push_back(trial.number);
+  }
+  std::stable_sort(numbers.begin(), numbers.end(), [&](int64_t a, int64_t b) {
+    return history.trial(a).ended_at < history.trial(b).ended_at;
+  });
+  return numbers;
+}
+
+std::vector<int64_t> front_ranks(const std::vector<const Trial*>& trials) {
+  std::vector<int64_t> ranks(trials.size(), -1);
+  std::vector<size_t> left;
+  for (size_t i = 0; i < trials.size(); ++i) {
+    if (!trials[i]->scores.empty()) left.push_back(i);
+  }
+  int64_t rank = 0;
+  for (; !left.empty(); ++rank) {
+    std::vector<size_t> dominated;
+    for (size_t i : left) {
+      bool is_dominated = std::any_of(left.begin(), left.end(), [&](size_t j) {
+        return dominates(trials[j]->scores, trials[i]->scores);
+      });
+      if (is_dominated) {
+        dominated.push_back(i);
+      } else {
+        ranks[i] = rank;
+      }
+    }
+    left = std::move(dominated);
+  }
+  for (int64_t& one : ranks) one = one < 0 ? rank : one;
+  return ranks;
+}
+
+}  // namespace trireme
