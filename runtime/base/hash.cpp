@@ -81,6 +81,10 @@ std::string xxh3_hex(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
+std::string xxh3_64_hex(std::span<const std::byte> bytes) {
+  return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+}
+
 std::string sha256_hex(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.update(bytes);

@@ -46,6 +46,8 @@ class Xxh3 {
 };
 
 std::string xxh3_hex(std::span<const std::byte> bytes);
+// XXH3, 64 bits, for what is short: 16 digits of the canonical form, as xxhsum -H3 prints them.
+std::string xxh3_64_hex(std::span<const std::byte> bytes);
 
 std::string sha256_hex(std::span<const std::byte> bytes);
 

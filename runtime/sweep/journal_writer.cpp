@@ -1,0 +1,238 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/descriptor.h"
+#include "base/error.h"
+#include "sweep/journal.h"
+#include "sweep/journal_line.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Lines that come within it share one fsync.
+constexpr auto gathering_time = std::chrono::milliseconds(200);
+
+fs::path claim_folder(fs::path path) { return path.replace_extension(".claim"); }
+
+ClaimOptions claim_options(const JournalOptions& options) {
+  ClaimOptions claim;
+  claim.restarts =
+      std::numeric_limits<int64_t>::max();  // a trial that is fatal each time is given up by its attempts
+  claim.heartbeat_seconds = options.heartbeat_seconds;
+  claim.silence_seconds = options.silence_seconds;
+  claim.tell = options.tell;
+  return claim;
+}
+
+std::unique_ptr<RunClaim> claim_journal(const fs::path& path, const JournalOptions& options) {
+  try {
+    return std::make_unique<RunClaim>(claim_folder(path), claim_options(options));
+  } catch (const ClaimError& error) {
+    throw ClaimError("{}: {}", path.string(), error.what());
+  }
+}
+
+// 0, or errno. `done` counts what was written.
+int write_at(int file, std::string_view text, uint64_t offset) {
+  while (!text.empty()) {
+    ssize_t written = ::pwrite(file, text.data(), text.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    if (written == 0) return ENOSPC;
+    text.remove_prefix(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+  }
+  return 0;
+}
+
+double seconds_since_1970() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+struct JournalWriter::State {
+  fs::path path;
+  std::unique_ptr<RunClaim> claim;
+  JournalContent content;
+  std::optional<Descriptor> file;
+
+  std::mutex mutex;
+  std::condition_variable work;  // for the thread that syncs
+  std::condition_variable synced_more;
+  uint64_t bytes = 0;
+  std::string chain;
+  int64_t appended = 0;  // records in the file
+  int64_t synced = 0;    // of them, on the disk
+  bool hurry = false;    // somebody waits
+  bool ends = false;
+  std::string broken;  // why nothing can be appended any more
+  std::thread syncing;
+
+  void take_over(const JournalOptions& options);
+  void replace_file(std::string_view text);
+  void start_syncing();
+  void sync_on();
+  [[noreturn]] void throw_not_written(int error);
+};
+
+// A copy, renamed into place: what a former writer still has open is another file from then on.
+void JournalWriter::State::replace_file(std::string_view text) {
+  const fs::path& workshop = claim->workshop();
+  fs::path aside = workshop / path.filename();
+  file.emplace(::open(aside.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  int error = file->get() < 0 ? errno : write_at(file->get(), text, 0);
+  if (error == 0 && ::fsync(file->get()) != 0) error = errno;
+  if (error != 0) {
+    require_workshop(workshop);
+    throw IoError(
+        "{}: cannot write a copy of the journal to go on in: {}: it is as it was; make room and start again",
+        aside.string(), std::strerror(error));
+  }
+  commit_from_workshop(workshop, aside, path);
+}
+
+void JournalWriter::State::take_over(const JournalOptions& options) {
+  auto tell = [&options](const std::string& text) {
+    if (options.tell) options.tell(text);
+  };
+  bool begins = static_cast<bool>(options.start_over);
+  if (begins && claim->emptied_by_this_job()) {
+    tell("a new sweep was begun by an earlier start of this SLURM job: this one goes on");
+    begins = false;
+  }
+  if (begins) {
+    options.start_over();
+    replace_file("");
+    claim->mark_emptied();
+  } else {
+    content = read_journal(path);
+    if (!content.torn.empty()) tell(torn_warning(path, content));
+    replace_file(std::string_view(content.bytes == 0 ? "" : read_file(path)).substr(0, content.bytes));
+  }
+  bytes = content.bytes;
+  chain = content.chain;
+  appended = synced = static_cast<int64_t>(content.records.size());
+}
+
+// A thread that takes none of the signals that ask a sweep to stop.
+void JournalWriter::State::start_syncing() {
+  sigset_t all;
+  sigset_t former;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &former);
+  try {
+    syncing = std::thread(&State::sync_on, this);
+  } catch (...) {
+    ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+    throw;
+  }
+  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+}
+
+// Group commit: the first line after a rest wakes it, those of the gathering time come along, and one fsync
+// serves all.
+void JournalWriter::State::sync_on() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    work.wait(lock, [this] { return ends || synced < appended; });
+    if (synced == appended) return;
+    work.wait_for(lock, gathering_time, [this] { return ends || hurry; });
+    hurry = false;
+    int64_t target = appended;
+    lock.unlock();
+    int error = ::fdatasync(file->get()) == 0 ? 0 : errno;
+    lock.lock();
+    if (error != 0) {
+      // The kernel may have thrown the pages away: a second fsync would say nothing about them.
+      broken = fmt::format(
+          "{}: fsync failed: {}: the newest records are not safe from a power failure; mend the disk and "
+          "start again, the sweep goes on from what is there",
+          path.string(), std::strerror(error));
+      synced_more.notify_all();
+      return;
+    }
+    synced = target;
+    synced_more.notify_all();
+  }
+}
+
+void JournalWriter::State::throw_not_written(int error) {
+  if (::ftruncate(file->get(), static_cast<off_t>(bytes)) != 0) {
+    broken = fmt::format(
+        "{}: the end of a half written line cannot be cut off again: {}: start again, it is dropped then",
+        path.string(), std::strerror(errno));
+  }
+  bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  throw IoError(
+      "{}: record {} cannot be appended: {}: nothing of it is kept and all before it is; {}, and start again",
+      path.string(), appended, std::strerror(error), full ? "make room" : "mend the disk");
+}
+
+JournalWriter::JournalWriter(const fs::path& path, const JournalOptions& options)
+    : state_(std::make_unique<State>()) {
+  state_->path = path;
+  make_directories(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  state_->claim = claim_journal(path, options);
+  state_->take_over(options);
+  state_->start_syncing();
+}
+
+JournalWriter::~JournalWriter() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->ends = true;
+  }
+  state_->work.notify_all();
+  state_->syncing.join();
+}
+
+const JournalContent& JournalWriter::content() const { return state_->content; }
+
+Record JournalWriter::append(Record record) {
+  State& state = *state_;
+  std::lock_guard lock(state.mutex);
+  if (!state.broken.empty()) throw IoError("{}", state.broken);
+  require_workshop(state.claim->workshop());
+  record.number = state.appended;
+  record.time = seconds_since_1970();
+  std::string json = to_json(record);
+  std::string digits = journal_digits_of(state.chain, json);
+  std::string line = fmt::format("{}{} {}\n", journal_magic, digits, json);
+  if (int error = write_at(state.file->get(), line, state.bytes)) state.throw_not_written(error);
+  state.bytes += line.size();
+  state.chain = std::move(digits);
+  bool rested = state.synced == state.appended++;
+  if (rested) state.work.notify_one();
+  return record;
+}
+
+void JournalWriter::sync() {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  int64_t target = state.appended;
+  if (state.synced < target && state.broken.empty()) {
+    state.hurry = true;
+    state.work.notify_one();
+    state.synced_more.wait(lock, [&] { return state.synced >= target || !state.broken.empty(); });
+  }
+  if (!state.broken.empty()) throw IoError("{}", state.broken);
+}
+
+}  // namespace trireme
