@@ -104,15 +104,27 @@ std::pair<Record, std::string> read_line(std::string_view text, const JournalCon
   return {std::move(record), std::move(digits)};
 }
 
+// Whether a line with its newline is one that a disk or a network file system has not got all of yet: zeros
+// are in it. Not so where a whole record stands before the zeros, which has lost its newline alone.
+bool has_holes(std::string_view line, const JournalContent& content) {
+  size_t zero = line.find('\0');
+  if (zero == std::string_view::npos) return false;
+  try {
+    read_line(line.substr(0, zero), content);
+    return false;
+  } catch (const DataError&) {
+    return true;
+  }
+}
+
 // Takes `text`, which stands in the file behind what `content` has, into it. `beside`: of a live writer.
 void take_lines(const fs::path& path, std::string_view text, bool beside, JournalContent& content) {
   content.torn.clear();
   while (!text.empty()) {
     size_t length = text.find('\n');
     std::string_view line = text.substr(0, length);
-    bool is_last = length == std::string_view::npos || length + 1 == text.size();
-    bool has_zeros = line.find('\0') != std::string_view::npos;
-    if (length == std::string_view::npos || (has_zeros && (is_last || beside))) {
+    bool is_last = length != std::string_view::npos && length + 1 == text.size();
+    if (length == std::string_view::npos || ((is_last || beside) && has_holes(line, content))) {
       content.torn = text;
       return;
     }
