@@ -17,8 +17,7 @@ int32_t ParameterServerClient::pieces() const { return link_->pieces(); }
 bool ParameterServerClient::resumable() const { return link_->resumable(); }
 int64_t ParameterServerClient::times_joined() const { return link_->times_joined(); }
 std::optional<Ticket> ParameterServerClient::next() {
-  double waited = 0;
-  return link_->next(waited);
+  return link_->next();
 }
 PullReport ParameterServerClient::pull() { return link_->pull(); }
 void ParameterServerClient::push(Ticket ticket, PayloadFormat format, std::span<const PushSource> shards,
@@ -42,8 +41,7 @@ void ParameterServerClient::Link::wait_until_joined() {
   if (end_ && generation_ == 0 && !late_) throw CommError("{}", end_->text);
 }
 
-std::optional<Ticket> ParameterServerClient::Link::next(double& waited) {
-  double begin = steady_seconds();
+std::optional<Ticket> ParameterServerClient::Link::next() {
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return end_ || joined_; });
@@ -62,7 +60,6 @@ std::optional<Ticket> ParameterServerClient::Link::next(double& waited) {
     }
     if (end_) return std::nullopt;
     if (answers_.empty() || generation_ != generation) continue;  // it has had to come back: ask again
-    waited = steady_seconds() - begin;
     ticket_generation_ = generation;
     TicketAnswer answer = answers_.front();
     answers_.pop_front();

@@ -320,7 +320,7 @@ void ParameterServerClient::Link::on_welcome(Server&, const Welcome& welcome) {
   for (auto& [number, server] : servers_) {
     if (number != map_.coordinator) hello(server);
   }
-  check_ready();
+  changed_.notify_all();
 }
 
 void ParameterServerClient::Link::on_keys(Server& server, const Keys& keys) {
@@ -337,14 +337,8 @@ void ParameterServerClient::Link::on_keys(Server& server, const Keys& keys) {
     std::lock_guard lock(mutex_);
     server.shards[key.shard] = std::move(remote);
   }
-  {
-    std::lock_guard lock(mutex_);
-    server.has_keys = true;
-  }
-  check_ready();
+  changed_.notify_all();
 }
-
-void ParameterServerClient::Link::check_ready() { changed_.notify_all(); }
 
 void ParameterServerClient::Link::on_map(const ShardMap& map) {
   ShardMap former;

@@ -29,7 +29,7 @@ class ParameterServerClient::Link {
   ~Link();
 
   void wait_until_joined();
-  std::optional<Ticket> next(double& waited);
+  std::optional<Ticket> next();
   PullReport pull();
   void push(Ticket ticket, PayloadFormat format, std::span<const PushSource> sources,
             const PullReport& pulled, TicketReport report);
@@ -53,7 +53,6 @@ class ParameterServerClient::Link {
     ServerCard card;
     std::optional<UcxEndpoint> endpoint;
     bool failed = false;
-    bool has_keys = false;
     bool is_local = false;    // its process can be seen
     bool sees_memory = true;  // it can read this process's, where it is local
     double heard = 0;
@@ -107,7 +106,6 @@ class ParameterServerClient::Link {
   void not_reached(const Server& server);
   void lose(Server& server, const std::string& how);
   void send(Server& server, Word word, std::vector<std::byte> body);
-  void check_ready();
 
   // ---- client_transfers.cpp
   void send_push(Sent& sent);

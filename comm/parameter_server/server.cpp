@@ -301,7 +301,7 @@ void ParameterServer::Loop::end_job(const EndOfJob& end) {
     try {
       if (!superseded()) {
         Meeting own;
-        own.job = job_;
+        own.job = options_.job;
         own.session = session_;
         Meeting meeting = read_meeting(options_.meeting).value_or(own);
         meeting.over = true;

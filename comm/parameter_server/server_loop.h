@@ -208,7 +208,6 @@ class ParameterServer::Loop {
   Inbox inbox_;
 
   uint64_t session_ = 0;
-  std::string job_;
   ShardMap map_;
   bool ready_ = false;  // all servers have met
   std::vector<ServerCard> roster_;

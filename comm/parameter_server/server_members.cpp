@@ -46,7 +46,6 @@ Keys ParameterServer::Loop::own_keys() const {
 // ---- the meeting
 
 void ParameterServer::Loop::begin_meeting() {
-  job_ = options_.job;
   if (options_.server != 0) return;
   session_ = draw_token();
   roster_ = {own_card()};
@@ -61,7 +60,7 @@ void ParameterServer::Loop::begin_meeting() {
 // Writes where everybody is. Throws IoError.
 void ParameterServer::Loop::publish() {
   Meeting meeting;
-  meeting.job = job_;
+  meeting.job = options_.job;
   meeting.session = session_;
   meeting.epoch = map_.epoch;
   meeting.coordinator = map_.coordinator;

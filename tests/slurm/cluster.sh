@@ -32,11 +32,13 @@ need_cluster() {
   unshare --net --mount --uts --ipc --pid --fork true 2>/dev/null || skip "this machine allows no namespaces"
 }
 
-# start_cluster NODES: with a trap that takes it down however the test ends.
+# start_cluster NODES [OPTIONS of devcluster up]...: with a trap that takes it down however the test ends.
 start_cluster() {
+  local nodes=$1
+  shift
   trap 'devcluster down >/dev/null' EXIT
   trap 'exit 130' INT TERM HUP
-  devcluster up "$1" --share "$WORK_DIR" --share "$BIN_DIR" || fail "the dev cluster did not come up"
+  devcluster up "$nodes" "$@" --share "$WORK_DIR" --share "$BIN_DIR" || fail "the dev cluster did not come up"
 }
 
 # submit NAME ARGUMENTS...: submits train.sbatch on two nodes; sets `job` and `log`.

@@ -12,9 +12,7 @@ rm -rf "$WORK_DIR"
 mkdir -p "$WORK_DIR"
 cd "$WORK_DIR"
 need_data
-trap 'devcluster down >/dev/null' EXIT
-trap 'exit 130' INT TERM HUP
-devcluster up 4 --cpus 2 --share "$WORK_DIR" --share "$BIN_DIR" >/dev/null || fail "the dev cluster did not come up"
+start_cluster 4 --cpus 2 >/dev/null
 
 export TRIREME_BIN=$BIN_DIR
 export OMPI_MCA_mpi_yield_when_idle=1 # more ranks than cores

@@ -17,9 +17,7 @@ cd "$WORK_DIR"
 export TRIREME_BIN=$BIN_DIR
 export TRIREME_RESTART=0 # losses end the job here; lost_node.sh looks at what follows
 export OMPI_MCA_mpi_yield_when_idle=1 # more ranks than cores
-trap 'devcluster down >/dev/null' EXIT
-trap 'exit 130' INT TERM HUP
-devcluster up 4 --cpus 2 --share "$WORK_DIR" --share "$BIN_DIR" >/dev/null || fail "the dev cluster did not come up"
+start_cluster 4 --cpus 2 >/dev/null
 
 config=$SOURCE_DIR/configs/fashion_mlp.toml
 keys=(--set train.steps=150 --set parallel.virtual_ranks=4 --set data.validation= --set train.threads=1)

@@ -12,9 +12,7 @@ rm -rf "$WORK_DIR"
 mkdir -p "$WORK_DIR/bin"
 cd "$WORK_DIR"
 need_data
-trap 'devcluster down >/dev/null' EXIT
-trap 'exit 130' INT TERM HUP
-devcluster up 2 --cpus 2 --share "$WORK_DIR" --share "$BIN_DIR" >/dev/null || fail "the dev cluster did not come up"
+start_cluster 2 --cpus 2 >/dev/null
 
 # The third start of a job learns that it ends in 6 s: SLURM counts time limits in minutes, an end in seconds.
 cat >bin/trireme-train <<END

@@ -1,12 +1,10 @@
 // Whole jobs of servers and workers: trireme-train as a launcher starts it, its processes one by one.
 #pragma once
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -21,79 +19,13 @@
 #include <vector>
 
 #include "checkpoint/reader.h"
+#include "support/process.h"
 #include "support/temporary_folder.h"
 #include "support/toy_images.h"
 
 namespace trireme::test {
 
-// trireme-train with variables of its own; its output goes to a file. Killed with the object.
-class TrainProcess {
- public:
-  TrainProcess(std::vector<std::string> words, const std::vector<std::string>& variables, std::string output)
-      : output_(std::move(output)) {
-    words.insert(words.begin(), TRIREME_BINARY_DIR "/bin/trireme-train");
-    std::vector<std::string> all = variables;
-    for (char** variable = environ; *variable != nullptr; ++variable) {
-      std::string text = *variable;
-      bool of_launcher =
-          text.starts_with("OMPI_COMM") || text.starts_with("PMIX_") || text.starts_with("SLURM_");
-      if (!of_launcher && !text.starts_with("OMP_NUM_THREADS=")) all.push_back(text);
-    }
-    all.push_back("OMP_NUM_THREADS=1");
-    std::vector<char*> arguments = pointers(words), environment = pointers(all);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      int file = ::open(output_.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
-      ::dup2(file, STDOUT_FILENO);
-      ::dup2(file, STDERR_FILENO);
-      ::execve(arguments[0], arguments.data(), environment.data());
-      ::_exit(127);
-    }
-  }
-  ~TrainProcess() {
-    if (code_) return;
-    ::kill(pid_, SIGKILL);
-    ::kill(pid_, SIGCONT);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  TrainProcess(const TrainProcess&) = delete;
-  TrainProcess& operator=(const TrainProcess&) = delete;
-
-  void signal(int number) const { ::kill(pid_, number); }
-  // Its code, 128 + number for a signal; -1 when it has not ended by then.
-  int wait(double seconds = 30) {
-    auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (!code_) {
-      int status = 0;
-      if (::waitpid(pid_, &status, WNOHANG) == pid_) {
-        code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        break;
-      }
-      if (std::chrono::steady_clock::now() > until) return -1;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    return *code_;
-  }
-  std::string output() const {
-    std::ifstream file(output_);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
-
- private:
-  static std::vector<char*> pointers(std::vector<std::string>& words) {
-    std::vector<char*> found;
-    for (std::string& word : words) found.push_back(word.data());
-    found.push_back(nullptr);
-    return found;
-  }
-  std::string output_;
-  pid_t pid_ = -1;
-  std::optional<int> code_;
-};
-
-using Processes = std::vector<std::unique_ptr<TrainProcess>>;
+using Processes = std::vector<std::unique_ptr<Process>>;
 
 // The training data, and runs over it. 61 samples in batches of 17: the last step of an epoch, its 4th,
 // has 10.
@@ -120,8 +52,8 @@ class ServedJobTest : public testing::Test {
   using Keys = std::vector<std::string>;
 
   // One process; rank -1: started by no launcher.
-  std::unique_ptr<TrainProcess> start_one(int rank, int size, const std::string& run, const Keys& keys,
-                                          const std::vector<std::string>& more = {}) {
+  std::unique_ptr<Process> start_one(int rank, int size, const std::string& run, const Keys& keys,
+                                     const std::vector<std::string>& more = {}) {
     std::vector<std::string> words{(folder_ / "c.toml").string(), "--run-dir", (folder_ / run).string()};
     for (const char* set : {"train", "validation"}) {
       words.insert(words.end(), {"--set", fmt::format("data.{}=\"{}\"", set,
@@ -137,7 +69,20 @@ class ServedJobTest : public testing::Test {
                    fmt::format("PMIX_NAMESPACE=launch{}", launch_)};
     }
     std::string output = (folder_ / fmt::format("output-{}", outputs_++)).string();
-    return std::make_unique<TrainProcess>(words, variables, output);
+    words.insert(words.begin(), TRIREME_BINARY_DIR "/bin/trireme-train");
+    return std::make_unique<Process>(words, output, environment_of_rank(variables));
+  }
+
+  // This process's environment without what a launcher has put there, and `variables`.
+  static std::vector<std::string> environment_of_rank(std::vector<std::string> variables) {
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      std::string text = *variable;
+      bool of_launcher =
+          text.starts_with("OMPI_COMM") || text.starts_with("PMIX_") || text.starts_with("SLURM_");
+      if (!of_launcher && !text.starts_with("OMP_NUM_THREADS=")) variables.push_back(text);
+    }
+    variables.push_back("OMP_NUM_THREADS=1");
+    return variables;
   }
 
   static Keys served(Keys keys) {
