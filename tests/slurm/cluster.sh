@@ -56,11 +56,11 @@ job_state() {
 
 # expect_end STATE CODE: waits for the job to end, and fails when it ends otherwise or not at all.
 expect_end() {
-  local deadline=$((SECONDS + 100)) state
+  local deadline=$((SECONDS + 400)) state
   while true; do
     state=$(job_state)
     case $state in PENDING* | CONFIGURING* | RUNNING* | COMPLETING*) ;; *) break ;; esac
-    ((SECONDS < deadline)) || fail "job $job has not ended after 100 s: $state"
+    ((SECONDS < deadline)) || fail "job $job has not ended after 400 s: $state"
     sleep 0.2
   done
   [[ $state == "$1 $2" ]] || fail "job $job ended as '$state', not as '$1 $2'"
