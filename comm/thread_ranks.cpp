@@ -7,24 +7,37 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <tuple>
 #include <vector>
 
 #include "base/error.h"
+#include "comm/local_letters.h"
 #include "comm/reduce.h"
 
 namespace trireme {
 namespace {
+
+struct Group;
+
+// A group that not all of its members have come to yet.
+struct ComingGroup {
+  std::shared_ptr<Group> group;
+  std::vector<int> missing;
+};
 
 // What all groups of one run_ranks share: one lock for everything, and who has failed or left.
 struct Session {
   explicit Session(int ranks) : left(static_cast<size_t>(ranks), false) {}
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<bool> left;  // by rank of the whole session
+  std::vector<bool> left;                                      // by rank of the whole session
+  std::map<std::vector<int>, std::deque<ComingGroup>> coming;  // by members, in the order of their making
   std::exception_ptr failure;
   int failed_rank = -1;
   std::string failure_message;
@@ -65,8 +78,6 @@ struct Wish {
                        root);
   }
 };
-
-struct Group;
 
 struct Post {
   Wish wish;
@@ -240,22 +251,53 @@ class ThreadCommunicator final : public Communicator {
   std::vector<const void*> parts_;
 };
 
-}  // namespace
+class ThreadGroups final : public GroupMaker {
+ public:
+  ThreadGroups(std::shared_ptr<Session> session, int rank)
+      : session_(std::move(session)), rank_(rank), nodes_(session_->left.size(), 0) {}
 
-void run_ranks(int ranks, const std::function<void(Communicator&)>& body) {
-  if (ranks < 1) throw CommError("run_ranks: {} ranks asked for, at least 1 is needed", ranks);
-  auto session = std::make_shared<Session>(ranks);
-  std::vector<int> everybody(static_cast<size_t>(ranks));
-  for (int r = 0; r < ranks; ++r) everybody[static_cast<size_t>(r)] = r;
-  auto group = std::make_shared<Group>(session, everybody);
+  const std::vector<int>& nodes() const override { return nodes_; }
+  std::unique_ptr<Communicator> make(const std::vector<int>& ranks) override {
+    check_group(ranks, rank_, static_cast<int>(nodes_.size()));
+    if (ranks.size() == 1) return make_self_communicator();
+    std::shared_ptr<Group> group = come_to(ranks);
+    auto own = static_cast<size_t>(std::lower_bound(ranks.begin(), ranks.end(), rank_) - ranks.begin());
+    group->meet(own, "making a group");
+    return std::make_unique<ThreadCommunicator>(std::move(group), own);
+  }
 
+ private:
+  // The n-th group of these ranks that a rank makes is the n-th of the others.
+  std::shared_ptr<Group> come_to(const std::vector<int>& ranks) {
+    std::lock_guard lock(session_->mutex);
+    std::deque<ComingGroup>& coming = session_->coming[ranks];
+    auto mine = std::find_if(coming.begin(), coming.end(), [&](const ComingGroup& one) {
+      return std::find(one.missing.begin(), one.missing.end(), rank_) != one.missing.end();
+    });
+    if (mine == coming.end()) {
+      coming.push_back({std::make_shared<Group>(session_, ranks), ranks});
+      mine = std::prev(coming.end());
+    }
+    std::shared_ptr<Group> group = mine->group;
+    std::erase(mine->missing, rank_);
+    if (mine->missing.empty()) coming.erase(mine);
+    return group;
+  }
+
+  std::shared_ptr<Session> session_;
+  int rank_;
+  std::vector<int> nodes_;
+};
+
+// body(rank) on a thread each; rethrows the first exception.
+void run_threads(const std::shared_ptr<Session>& session, const std::function<void(int)>& body) {
+  auto ranks = static_cast<int>(session->left.size());
   std::vector<std::thread> threads;
-  threads.reserve(static_cast<size_t>(ranks));
+  threads.reserve(session->left.size());
   for (int r = 0; r < ranks; ++r) {
     threads.emplace_back([&, r] {
       try {
-        ThreadCommunicator communicator(group, static_cast<size_t>(r));
-        body(communicator);
+        body(r);
         session->leave(r);
       } catch (const std::exception& error) {
         session->fail(r, std::current_exception(), error.what());
@@ -265,7 +307,53 @@ void run_ranks(int ranks, const std::function<void(Communicator&)>& body) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  session->coming.clear();  // groups that somebody never came to hold the session
   if (session->failure) std::rethrow_exception(session->failure);
+}
+
+std::shared_ptr<Session> make_session(int ranks, const char* caller) {
+  if (ranks < 1) throw CommError("{}: {} ranks asked for, at least 1 is needed", caller, ranks);
+  return std::make_shared<Session>(ranks);
+}
+
+}  // namespace
+
+void run_ranks(int ranks, const std::function<void(Communicator&)>& body) {
+  auto session = make_session(ranks, "run_ranks");
+  std::vector<int> everybody(static_cast<size_t>(ranks));
+  std::iota(everybody.begin(), everybody.end(), 0);
+  auto group = std::make_shared<Group>(session, everybody);
+  run_threads(session, [&](int rank) {
+    ThreadCommunicator communicator(group, static_cast<size_t>(rank));
+    body(communicator);
+  });
+}
+
+void run_meeting_ranks(int ranks, const std::function<void(Meeting&)>& body) {
+  auto session = make_session(ranks, "run_meeting_ranks");
+  auto letters = std::make_shared<LocalLetters>(ranks);
+  run_threads(session, [&](int rank) {
+    // Who waits for a letter is woken after the failure has been put down: what that one then throws is none.
+    auto fail = [&](const std::string& message) {
+      session->fail(rank, std::current_exception(), message);
+      letters->fail(rank, message);
+    };
+    try {
+      Meeting meeting;
+      meeting.rank = rank;
+      meeting.size = ranks;
+      meeting.mailbox = [&letters, rank](int channel) { return make_local_mailbox(letters, rank, channel); };
+      meeting.groups = std::make_unique<ThreadGroups>(session, rank);
+      body(meeting);
+      letters->leave(rank);
+    } catch (const std::exception& error) {
+      fail(error.what());
+      throw;
+    } catch (...) {
+      fail("an unknown exception");
+      throw;
+    }
+  });
 }
 
 }  // namespace trireme

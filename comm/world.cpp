@@ -7,15 +7,17 @@
 
 #include "base/error.h"
 #include "comm/fabric.h"
+#include "comm/local_letters.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
+#include "comm/mpi_meeting.h"
 #include "comm/select.h"
 #include "comm/watchdog.h"
 
 namespace trireme {
 
 World::World(const CommOptions& options)
-    : host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
+    : options_(options), host_(host_name()), exceptions_at_birth_(std::uncaught_exceptions()) {
   Launch launch = launch_from_environment();
   launcher_ = launch.launcher;
   Fabric fabric(options, launch);
@@ -63,6 +65,10 @@ World::World(const CommOptions& options)
   if (timeout_seconds_ > 0 && size_ > 1)
     watchdog_ = std::make_unique<Watchdog>(*communicator_, timeout_seconds_);
   owns_mpi_ = true;
+}
+
+Meeting World::meeting() {
+  return owns_mpi_ ? make_mpi_meeting(MPI_COMM_WORLD, options_) : make_lone_meeting();
 }
 
 World::~World() {

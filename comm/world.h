@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "comm/mailbox.h"
 #include "comm/options.h"
 
 namespace trireme {
@@ -71,7 +72,12 @@ class World {
   // All ranks; lives as long as the World.
   Communicator& communicator() { return *communicator_; }
 
+  // What this rank needs to exchange letters with any other and to form groups with some, beside the
+  // communicator. Collective. Dies before the World. Throws CommError.
+  Meeting meeting();
+
  private:
+  CommOptions options_;
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;
