@@ -119,6 +119,7 @@ class LocalLetters::LocalPosting final : public Mailbox::Posting {
 
 std::unique_ptr<Mailbox::Posting> LocalLetters::post(int from, int to, int ticket, Pieces pieces) {
   check_rank(to);
+  if (ticket < 0) throw CommError("mailbox: ticket {} is below 0", ticket);
   std::lock_guard lock(mutex_);
   check_alive();
   auto posted = std::make_shared<Posted>(Posted{.pieces = std::move(pieces)});

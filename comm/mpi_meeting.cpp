@@ -217,12 +217,16 @@ class MpiMailbox final : public Mailbox {
 
   std::optional<Letter> receive(double timeout_seconds) override {
     auto start = Clock::now();
+    auto rung = start;
+    uint32_t heard = office_->bells->rings(channel_);
     while (true) {
       uint32_t rings = office_->bells->rings(channel_);
       if (auto letter = look()) return letter;
       double waited = seconds_since(start);
       if (waited >= timeout_seconds) return std::nullopt;
-      if (waited < poll_seconds) {
+      if (rings != heard) rung = Clock::now();
+      heard = rings;
+      if (seconds_since(rung) < poll_seconds) {  // a letter may be rung for before MPI has handed it over
         std::this_thread::yield();
         continue;
       }
@@ -306,8 +310,11 @@ class MpiMailbox final : public Mailbox {
     int found = 0;
     MPI_Message message = MPI_MESSAGE_NULL;
     MPI_Status status;
-    check_mpi(MPI_Improbe(MPI_ANY_SOURCE, channel_, office_->comm.get(), &found, &message, &status),
-              "looking for letters");
+    // Twice: Open MPI looks among what has come, and only then at what is coming.
+    for (int i = 0; i < 2 && !found; ++i) {
+      check_mpi(MPI_Improbe(MPI_ANY_SOURCE, channel_, office_->comm.get(), &found, &message, &status),
+                "looking for letters");
+    }
     if (!found) return std::nullopt;
     int count = 0;
     check_mpi(MPI_Get_count(&status, MPI_BYTE, &count), "letter's length");
