@@ -128,7 +128,7 @@ void ParameterServerClient::Link::timers(double now) {
 // Looks for the coordinator, and says hello to it; the other servers follow when it has answered.
 void ParameterServerClient::Link::connect() {
   last_look_ = steady_seconds();
-  std::optional<Meeting> meeting = read_meeting(options_.meeting);
+  std::optional<ServerMeeting> meeting = read_meeting(options_.meeting);
   if (!meeting || (!options_.job.empty() && meeting->job != options_.job)) return;
   if (meeting->over) {
     // Who joins later may have come between two starts of the run; who belongs to this one is late.

@@ -45,7 +45,7 @@ std::string launch_identity() {
   return identity;
 }
 
-void write_meeting(const std::filesystem::path& file, const Meeting& meeting) {
+void write_meeting(const std::filesystem::path& file, const ServerMeeting& meeting) {
   nlohmann::json servers = nlohmann::json::array();
   for (const ServerCard& card : meeting.servers) {
     servers.push_back({{"server", card.server},
@@ -80,7 +80,7 @@ std::string meeting_trouble(const std::filesystem::path& file, const std::string
   if (status.type() == std::filesystem::file_type::not_found) return "there is no such file";
   if (error) return fmt::format("it cannot be looked at: {}", error.message());
   if (status.type() != std::filesystem::file_type::regular) return "it is no file: move it away";
-  std::optional<Meeting> meeting = read_meeting(file);
+  std::optional<ServerMeeting> meeting = read_meeting(file);
   if (!meeting) {
     try {
       read_file(file);
@@ -97,12 +97,12 @@ std::string meeting_trouble(const std::filesystem::path& file, const std::string
   return "the servers that it names do not answer: it is of a job that has died, or the network is cut";
 }
 
-std::optional<Meeting> read_meeting(const std::filesystem::path& file) {
+std::optional<ServerMeeting> read_meeting(const std::filesystem::path& file) {
   try {
     if (!std::filesystem::is_regular_file(file)) return std::nullopt;  // reading a pipe would not end
     nlohmann::json json = nlohmann::json::parse(read_file(file));
     if (json.at("version") != 1) return std::nullopt;
-    Meeting meeting;
+    ServerMeeting meeting;
     meeting.job = json.at("job");
     meeting.session = std::stoull(json.at("session").get<std::string>(), nullptr, 16);
     meeting.epoch = json.at("epoch");

@@ -11,7 +11,7 @@
 
 namespace trireme {
 
-struct Meeting {
+struct ServerMeeting {
   std::string job;       // of the launch: launch_identity()
   uint64_t session = 0;  // drawn by the first coordinator; who does not know it is refused
   uint64_t epoch = 0;    // of the shard map
@@ -29,9 +29,9 @@ struct Meeting {
 std::string launch_identity();
 
 // Whole or not at all; readable by the user alone. Throws IoError.
-void write_meeting(const std::filesystem::path& file, const Meeting& meeting);
+void write_meeting(const std::filesystem::path& file, const ServerMeeting& meeting);
 // nullopt where there is none, or none that can be understood (a newer version's, a torn copy).
-std::optional<Meeting> read_meeting(const std::filesystem::path& file);
+std::optional<ServerMeeting> read_meeting(const std::filesystem::path& file);
 // For who has waited in vain: why what lies there is of no use to members of `job` (empty: of any).
 std::string meeting_trouble(const std::filesystem::path& file, const std::string& job);
 

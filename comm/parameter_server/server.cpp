@@ -300,10 +300,10 @@ void ParameterServer::Loop::end_job(const EndOfJob& end) {
   if (coordinates()) {
     try {
       if (!superseded()) {
-        Meeting own;
+        ServerMeeting own;
         own.job = options_.job;
         own.session = session_;
-        Meeting meeting = read_meeting(options_.meeting).value_or(own);
+        ServerMeeting meeting = read_meeting(options_.meeting).value_or(own);
         meeting.over = true;
         meeting.end = end;
         // Another job's may lie there by now.

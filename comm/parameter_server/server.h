@@ -38,7 +38,7 @@ struct ServerOptions {
   std::string transports = "";     // see UcxOptions
   uint64_t fingerprint = 0;        // of what all must agree on: others are refused
   uint64_t start_fingerprint = 0;  // of what servers must agree on beside: the state that they start from
-  int64_t start = 0;               // see Meeting
+  int64_t start = 0;               // see ServerMeeting
   bool resumable = false;          // there is a checkpoint: a job that breaks ends with 75, else 70
   double start_seconds = 120;      // for all servers to meet
   double patience_seconds = 300;   // without any worker, after which the job ends

@@ -59,7 +59,7 @@ void ParameterServer::Loop::begin_meeting() {
 
 // Writes where everybody is. Throws IoError.
 void ParameterServer::Loop::publish() {
-  Meeting meeting;
+  ServerMeeting meeting;
   meeting.job = options_.job;
   meeting.session = session_;
   meeting.epoch = map_.epoch;
@@ -76,14 +76,14 @@ void ParameterServer::Loop::publish() {
 
 // Whether others have gone on without this server.
 bool ParameterServer::Loop::superseded() const {
-  std::optional<Meeting> meeting = read_meeting(options_.meeting);
+  std::optional<ServerMeeting> meeting = read_meeting(options_.meeting);
   return meeting && (meeting->session != session_ || meeting->epoch > map_.epoch) && ready_;
 }
 
 void ParameterServer::Loop::look_for_coordinator(double now) {
   if (now - last_look_ < look_seconds) return;
   last_look_ = now;
-  std::optional<Meeting> meeting = read_meeting(options_.meeting);
+  std::optional<ServerMeeting> meeting = read_meeting(options_.meeting);
   if (!meeting || meeting->over || meeting->job != options_.job || meeting->session == session_) return;
   for (const ServerCard& card : meeting->servers) {
     if (card.server != 0) continue;

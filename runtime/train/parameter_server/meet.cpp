@@ -31,14 +31,14 @@ Met wait_for_meeting(const fs::path& run_directory, const std::string& job, doub
                      const std::function<bool()>& stop) {
   double begin = steady_seconds();
   while (!stop || !stop()) {
-    std::optional<Meeting> meeting = read_meeting(meeting_file(run_directory));
+    std::optional<ServerMeeting> meeting = read_meeting(meeting_file(run_directory));
     if (meeting && (job.empty() || meeting->job == job)) {
       if (!meeting->over) return {std::move(meeting), std::nullopt};
       bool may_go_on = job.empty() && meeting->end.code == static_cast<int32_t>(ExitCode::stopped);
       if (!may_go_on) return {std::nullopt, meeting->end};
     }
     if (!job.empty()) {
-      std::optional<Meeting> notice = read_meeting(notice_file(run_directory, job));
+      std::optional<ServerMeeting> notice = read_meeting(notice_file(run_directory, job));
       if (notice && notice->job == job) return {std::nullopt, notice->end};
     }
     if (steady_seconds() - begin > limit_seconds) {
@@ -57,7 +57,7 @@ void leave_notice(const fs::path& run_directory, const std::string& job, const E
   if (job.empty()) return;  // a process alone: nobody waits
   try {
     make_directories(run_directory);
-    Meeting notice;
+    ServerMeeting notice;
     notice.job = job;
     notice.over = true;
     notice.end = end;

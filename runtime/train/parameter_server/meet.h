@@ -14,8 +14,8 @@ namespace trireme {
 std::filesystem::path meeting_file(const std::filesystem::path& run_directory);
 
 struct Met {
-  std::optional<Meeting> meeting;  // one that is under way
-  std::optional<EndOfJob> over;    // the job is over, or has not come to begin
+  std::optional<ServerMeeting> meeting;  // one that is under way
+  std::optional<EndOfJob> over;          // the job is over, or has not come to begin
 };
 
 // Waits until server 0 of `job` has written the meeting (it need not be ready), or the job is over. An empty

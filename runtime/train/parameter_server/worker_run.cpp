@@ -66,7 +66,7 @@ class WorkerRun {
                                       {.seed = static_cast<uint64_t>(config_.run.seed), .ranks = pieces}));
   }
 
-  void cut(const Meeting& meeting) {
+  void cut(const ServerMeeting& meeting) {
     clocks_.emplace(setting_.config, session_->length, meeting.start);
     shards_ = cut_flat_vector(flat_nets(*session_->learner), static_cast<size_t>(meeting.shards),
                               elastic_ ? PushTail::states : PushTail::statistics);

@@ -64,7 +64,7 @@ TEST(Hostile, NonsenseOfAStrangerAndOfAWorkerIsRefused) {
 
 TEST(Hostile, HellosThatCannotBeAreRefused) {
   ServedJob job({.servers = 2});
-  Meeting meeting = job.meeting();
+  ServerMeeting meeting = job.meeting();
   RawPeer peer(meeting);
   Hello good = peer.good_hello();
   std::vector<Hello> bad(14, good);

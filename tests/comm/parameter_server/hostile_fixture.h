@@ -67,7 +67,7 @@ class ServedJob {
   }
   const Settings& settings() const { return settings_; }
   std::filesystem::path meeting_file() const { return folder_ / "meeting.json"; }
-  Meeting meeting() const {
+  ServerMeeting meeting() const {
     for (int i = 0; i < hostile_limit * 100; ++i) {
       if (auto found = read_meeting(meeting_file()); found && found->ready) return *found;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -194,7 +194,7 @@ class ServedJob {
 // Somebody with a UCX worker of its own, who has read the meeting's file. Everything in the test's thread.
 class RawPeer {
  public:
-  explicit RawPeer(const Meeting& meeting)
+  explicit RawPeer(const ServerMeeting& meeting)
       : meeting_(meeting),
         token_(std::random_device{}() | (uint64_t{std::random_device{}()} << 32)),
         context_({.transports = ucx_transports("")}),
@@ -322,7 +322,7 @@ class RawPeer {
   }
 
  private:
-  Meeting meeting_;
+  ServerMeeting meeting_;
   uint64_t token_;
   UcxContext context_;
   UcxWorker worker_;

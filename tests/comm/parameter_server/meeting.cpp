@@ -67,8 +67,8 @@ std::string server_fails(const std::filesystem::path& file) {
 void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file) << text; }
 
 // Of servers that have died: their addresses were good.
-Meeting of_the_dead() {
-  Meeting meeting;
+ServerMeeting of_the_dead() {
+  ServerMeeting meeting;
   meeting.job = "job";
   meeting.session = 7;
   meeting.ready = true;
@@ -80,9 +80,9 @@ Meeting of_the_dead() {
   return meeting;
 }
 
-TEST(Meeting, WhatIsWrittenComesBack) {
+TEST(ServerMeeting, WhatIsWrittenComesBack) {
   TemporaryFolder folder;
-  Meeting meeting = of_the_dead();
+  ServerMeeting meeting = of_the_dead();
   meeting.end = {75, "text \xff\n\""};
   write_meeting(folder / "meeting", meeting);
   auto back = read_meeting(folder / "meeting");
@@ -92,7 +92,7 @@ TEST(Meeting, WhatIsWrittenComesBack) {
   EXPECT_EQ(back->end.code, 75);
 }
 
-TEST(Meeting, WhatIsCutOrChangedIsNoneOrUnderstood) {
+TEST(ServerMeeting, WhatIsCutOrChangedIsNoneOrUnderstood) {
   TemporaryFolder folder;
   write_meeting(folder / "meeting", of_the_dead());
   std::ifstream file(folder / "meeting");
@@ -118,7 +118,7 @@ TEST(Meeting, WhatIsCutOrChangedIsNoneOrUnderstood) {
   }
 }
 
-TEST(Meeting, WhoFindsNothingOfUseSaysWhatThereIs) {
+TEST(ServerMeeting, WhoFindsNothingOfUseSaysWhatThereIs) {
   TemporaryFolder folder;
   auto expect = [&](const std::filesystem::path& file, const char* what) {
     EXPECT_THAT(client_fails(file, "job"), HasSubstr(what));
@@ -135,7 +135,7 @@ TEST(Meeting, WhoFindsNothingOfUseSaysWhatThereIs) {
   EXPECT_THAT(server_fails(folder / "folder"), HasSubstr("it is no file"));
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   EXPECT_THAT(client_fails(folder / "pipe", "job"), HasSubstr("it is no file"));
-  Meeting meeting = of_the_dead();
+  ServerMeeting meeting = of_the_dead();
   write_meeting(folder / "dead", meeting);
   expect(folder / "dead", "do not answer");
   EXPECT_THAT(client_fails(folder / "dead", ""), HasSubstr("do not answer"));
