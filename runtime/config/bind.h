@@ -22,5 +22,7 @@ void read_key(const Key& key, const std::string& name, const TomlValue& value);
 
 // The rules between keys (rules.cpp). Throws ConfigError.
 void check_rules(const Config& config);
+// What run.name and sweep.name must be. Throws ConfigError naming `key`, which stands at `place`.
+void check_directory_name(const std::string& place, const std::string& key, const std::string& name);
 
 }  // namespace trireme

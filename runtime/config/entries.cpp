@@ -11,8 +11,6 @@
 namespace trireme {
 namespace {
 
-std::string text_of(const TomlValue& value);
-
 struct Writer {
   std::string operator()(bool flag) const { return flag ? "true" : "false"; }
   std::string operator()(int64_t number) const { return fmt::format("{}", number); }
@@ -22,18 +20,16 @@ struct Writer {
   std::string operator()(const std::string& text) const { return to_toml(text); }
   std::string operator()(const TomlValue::List& list) const {
     std::vector<std::string> items;
-    for (const TomlValue& item : list) items.push_back(text_of(item));
+    for (const TomlValue& item : list) items.push_back(toml_text(item));
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
   std::string operator()(const TomlValue::Table& table) const {
     std::vector<std::string> items;
-    for (const TomlEntry& entry : table) items.push_back(entry.key + " = " + text_of(entry.value));
+    for (const TomlEntry& entry : table) items.push_back(entry.key + " = " + toml_text(entry.value));
     return fmt::format("{{{}}}", fmt::join(items, ", "));
   }
   std::string operator()(const TomlOther& other) const { return other.type; }
 };
-
-std::string text_of(const TomlValue& value) { return std::visit(Writer{}, value.data); }
 
 bool is_list_of_tables(const TomlValue& value) {
   const TomlValue::List* list = value.list();
@@ -50,11 +46,13 @@ void flatten(const TomlValue& value, const std::string& name, std::map<std::stri
       flatten((*value.list())[i], fmt::format("{}[{}]", name, i), entries);
     }
   } else {
-    entries[name] = text_of(value);
+    entries[name] = toml_text(value);
   }
 }
 
 }  // namespace
+
+std::string toml_text(const TomlValue& value) { return std::visit(Writer{}, value.data); }
 
 std::map<std::string, std::string> config_entries(std::string_view toml, const std::string& name) {
   std::map<std::string, std::string> entries;

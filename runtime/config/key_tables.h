@@ -24,5 +24,11 @@ struct PrepareConfig;
 struct PrepareDatasetConfig;
 KeyTable prepare_table(PrepareConfig& c);
 KeyTable prepare_dataset_table(PrepareDatasetConfig& c);
+struct SweepConfig;
+struct ObjectiveConfig;
+// All tables of a sweep's file but the objectives, [sweep.set] and [space].
+std::vector<KeyTable> tables_of(SweepConfig& c);
+// One [objective]. `at`: of all of them.
+KeyTable objective_table(ObjectiveConfig& c, std::string& at);
 
 }  // namespace trireme

@@ -79,9 +79,7 @@ std::vector<std::string> config_key_names() {
   return names;
 }
 
-std::string nearest_config_key(std::string_view name, const std::vector<std::string>& more) {
-  std::vector<std::string> names = config_key_names();
-  names.insert(names.end(), more.begin(), more.end());
+std::string nearest_dotted(std::string_view name, const std::vector<std::string>& names) {
   std::string_view last = name.substr(name.rfind('.') + 1);
   std::string best;
   size_t best_score = 0;

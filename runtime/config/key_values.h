@@ -31,8 +31,8 @@ std::optional<KeyValue> value_of_key(const Config& config, std::string_view name
 
 // All keys but those of lists of tables.
 std::vector<std::string> config_key_names();
-// The nearest of them and of `more`, where one is near enough to be meant: the whole name first, then a key
-// that stands in another table. Empty when none is.
-std::string nearest_config_key(std::string_view name, const std::vector<std::string>& more = {});
+// The nearest of dotted names, where one is near enough to be meant: a slip in its last part first, then one
+// in its tables, or other tables. Empty when none is.
+std::string nearest_dotted(std::string_view name, const std::vector<std::string>& names);
 
 }  // namespace trireme

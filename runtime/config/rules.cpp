@@ -11,19 +11,6 @@
 namespace trireme {
 namespace {
 
-void check_run(const Config& config) {
-  const std::string& name = config.run.name;
-  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  bool good = !name.empty() && name.size() <= 200 && name.front() != '.' && name.front() != '-' &&
-              name.find_first_not_of(allowed) == std::string::npos;
-  if (good) return;
-  throw ConfigError(
-      "{}: run.name = \"{}\" cannot name a directory: use letters, digits, '.', '_' and '-', beginning with "
-      "a "
-      "letter, a digit or '_'",
-      config.where("run.name"), name);
-}
-
 void check_layers(const Config& config) {
   if (config.model.kind == "layers" && config.model.layer.empty()) {
     throw ConfigError("{}: model.kind = \"layers\" needs at least one [[model.layer]] table",
@@ -201,8 +188,19 @@ void check_file(const Config& config, std::string_view key, const std::string& p
 
 }  // namespace
 
+void check_directory_name(const std::string& place, const std::string& key, const std::string& name) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  bool good = !name.empty() && name.size() <= 200 && name.front() != '.' && name.front() != '-' &&
+              name.find_first_not_of(allowed) == std::string::npos;
+  if (good) return;
+  throw ConfigError(
+      "{}: {} = \"{}\" cannot name a directory: use letters, digits, '.', '_' and '-', beginning with a "
+      "letter, a digit or '_'",
+      place, key, name);
+}
+
 void check_rules(const Config& config) {
-  check_run(config);
+  check_directory_name(config.where("run.name"), "run.name", config.run.name);
   check_data(config);
   check_layers(config);
   check_optimizer(config, config.optimizer, "optimizer");

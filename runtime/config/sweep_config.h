@@ -90,7 +90,7 @@ struct PopulationConfig {
 // [sweep]
 struct SweepTable {
   std::string name = "sweep";  // the sweep's folder, runs/<name>
-  std::string base;            // a training config; relative to the sweep file
+  std::string base;            // a training config; in the file relative to it, here absolute
   int64_t seed = 1;
   std::string sampler = "tpe";     // grid random sobol tpe gp cma_es evolution
   std::string scheduler = "none";  // none median asha hyperband pbt ltfb
@@ -110,7 +110,7 @@ struct ObjectiveConfig {
                                            // parameters, samples_per_second
   std::string goal = "auto";               // auto minimize maximize
   bool maximized = false;                  // goal, resolved
-  std::string origin;
+  Place place = {};
   bool operator==(const ObjectiveConfig&) const = default;
 };
 
@@ -128,19 +128,19 @@ struct SpaceEntry {
   std::string key;           // "optimizer.learning_rate"
   std::string distribution;  // uniform log_uniform int log_int choice quantized log_quantized
   double low = 0, high = 0;
-  double step = 0;                        // quantized
+  double step = 0;                        // quantized, log_quantized
   std::vector<std::string> choices = {};  // as TOML
   std::string when = {};
-  std::string origin = {};
+  Place place = {};
   bool operator==(const SpaceEntry&) const = default;
 };
 
 struct SweepConfig {
   SweepTable sweep;
-  std::string at = "last";  // objective.at: what a trial is judged by, last or best
-  std::vector<ObjectiveConfig> objectives;
+  std::string at = "last";                  // objective.at: what a trial is judged by, last or best
+  std::vector<ObjectiveConfig> objectives;  // one at least
   BudgetConfig budget;
-  std::vector<SpaceEntry> space;
+  std::vector<SpaceEntry> space;                         // in the order of the file
   std::vector<std::pair<std::string, std::string>> set;  // [sweep.set]: key and TOML literal
   TpeConfig tpe;
   GpConfig gp;
@@ -151,27 +151,39 @@ struct SweepConfig {
   HalvingConfig asha, hyperband;
   PopulationConfig pbt, ltfb;
   Origins origins;
-  std::string text;  // the file as it stands
+  std::string text;       // the file as it stands
+  std::string base_text;  // the file sweep.base, read once: a later change of it does not reach this sweep
 
+  // "FILE:LINE:COLUMN" or "--set KEY=VALUE" of a key that was given, the file's name of one that was not.
+  // "space.optimizer.kind", "sweep.set.train.epochs", "objective[1].metric".
   std::string where(std::string_view key) const;
-  bool operator==(const SweepConfig&) const = default;
+  // Whether they describe the same sweep: places and texts do not count.
+  bool operator==(const SweepConfig& other) const;
 };
 
-// As load_config: ConfigError (78) of one line that begins with FILE:LINE:COLUMN or "--set KEY=VALUE".
+// As load_config: ConfigError (78) of one line that begins with FILE:LINE:COLUMN or "--set KEY=VALUE". Reads
+// sweep.base too, where it is given, and puts its absolute path. An override of a row of [space] is
+// "space.KEY={ int = [1, 8] }" or "space.KEY.int=[1, 8]"; "sweep.set.KEY=VALUE" one of [sweep.set].
 SweepConfig load_sweep_config(const std::string& path, const std::vector<std::string>& overrides = {});
+// The same of a text; `name` stands for the file, in messages and for sweep.base.
 SweepConfig parse_sweep_config(std::string_view text, const std::string& name,
                                const std::vector<std::string>& overrides = {});
-// The complete file as TOML that parses back to an equal one.
+// The complete file as TOML that parses back to an equal one, anywhere on this machine.
 std::string dump_sweep_config(const SweepConfig& config);
+// Writes FOLDER/sweep.toml and, as it was when it was read, FOLDER/base.toml, which the former names:
+// together they are the sweep, whatever becomes of the files that it was started with. Throws IoError.
+void save_sweep_config(const SweepConfig& config, const std::string& folder);
 std::string help_sweep_config();
 
-// The training config of the sweep: sweep.base with [sweep.set].
+// The training config of the sweep: sweep.base with [sweep.set]. Throws ConfigError also where a trial of it
+// could not be judged: without training data, or without validation.
 Config load_sweep_base(const SweepConfig& config);
 // Every key of [space] is a key of the training config (or sweep.ranks_per_trial), and its ends, or each
 // choice, are values that it may hold. Throws ConfigError naming the row.
 void check_space_keys(const SweepConfig& config, const Config& base);
-// The config of a trial: the base with the assignments of Space::assignments() ("key=literal"). Throws
-// ConfigError where they do not go together: a failed trial, not a failed sweep.
+// The config of a trial: the base with the assignments of Space::assignments() ("key=literal"; those of the
+// sweep's own keys are passed over). Keys of the base and of [sweep.set] that a searched kind does not read
+// are left out. Throws ConfigError where they do not go together: a failed trial, not a failed sweep.
 Config make_trial_config(const SweepConfig& config, const std::vector<std::string>& assignments);
 
 }  // namespace trireme

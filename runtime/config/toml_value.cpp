@@ -21,6 +21,8 @@ struct Converter {
   TomlValue convert(const toml::node& node, const toml::source_position& at) const {
     TomlValue value;
     value.origin = place(at);
+    value.line = static_cast<uint32_t>(at.line);
+    value.column = static_cast<uint32_t>(at.column);
     if (const auto* table = node.as_table()) {
       value.data = entries_of(*table);
     } else if (const auto* array = node.as_array()) {
@@ -97,23 +99,6 @@ void mark(TomlValue& value, const std::string& origin) {
   }
 }
 
-TomlValue override_value(const std::string& text, const std::string& origin) {
-  TomlValue value;
-  try {
-    value = parse_toml("value = " + text, "").table()->front().value;
-  } catch (const ConfigError&) {
-    bool looks_like_toml =
-        !text.empty() && std::string_view("\"'[{").find(text.front()) != std::string_view::npos;
-    if (looks_like_toml) {
-      throw ConfigError("{}: the value is not valid TOML; quote a text: --set 'KEY=\"some text\"'", origin);
-    }
-    value.data = text;
-  }
-  mark(value, origin);
-  value.literal = text;
-  return value;
-}
-
 }  // namespace
 
 TomlValue parse_toml(std::string_view text, const std::string& name) {
@@ -131,6 +116,23 @@ TomlValue parse_toml(std::string_view text, const std::string& name) {
   }
 }
 
+TomlValue parse_override(const std::string& text, const std::string& origin) {
+  TomlValue value;
+  try {
+    value = parse_toml("value = " + text, "").table()->front().value;
+  } catch (const ConfigError&) {
+    bool looks_like_toml =
+        !text.empty() && std::string_view("\"'[{").find(text.front()) != std::string_view::npos;
+    if (looks_like_toml) {
+      throw ConfigError("{}: the value is not valid TOML; quote a text: --set 'KEY=\"some text\"'", origin);
+    }
+    value.data = text;
+  }
+  mark(value, origin);
+  value.literal = text;
+  return value;
+}
+
 void apply_override(TomlValue& root, const std::string& assignment) {
   // A line break would let further keys in, and a message is one line.
   if (size_t end = assignment.find_first_of("\r\n"); end != std::string::npos) {
@@ -139,16 +141,21 @@ void apply_override(TomlValue& root, const std::string& assignment) {
   }
   std::string origin = "--set " + assignment;
   size_t equals = assignment.find('=');
-  std::optional<std::vector<PathStep>> path;
-  if (equals != std::string::npos) path = split_path(std::string_view(assignment).substr(0, equals));
-  if (!path) throw ConfigError("{}: expected table.key=value, e.g. --set train.epochs=3", origin);
-  TomlValue value = override_value(assignment.substr(equals + 1), origin);
+  if (equals == std::string::npos || !split_path(std::string_view(assignment).substr(0, equals)))
+    throw ConfigError("{}: expected table.key=value, e.g. --set train.epochs=3", origin);
+  TomlValue value = parse_override(assignment.substr(equals + 1), origin);
   if (value.table())
     throw ConfigError("{}: a table cannot be set as a whole; set its keys one by one", origin);
+  place_value(root, std::string_view(assignment).substr(0, equals), std::move(value));
+}
 
+void place_value(TomlValue& root, std::string_view path, TomlValue value) {
+  const std::string origin = value.origin;
+  std::optional<std::vector<PathStep>> steps = split_path(path);
+  if (!steps) throw ConfigError("{}: {} is no key; write table.key", origin, path);
   TomlValue* at = &root;
   std::string walked;
-  for (const PathStep& step : *path) {
+  for (const PathStep& step : *steps) {
     if (const auto* index = std::get_if<size_t>(&step)) {
       auto* list = at->list();
       if (!list) throw ConfigError("{}: {} is no list", origin, walked);

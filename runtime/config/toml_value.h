@@ -24,6 +24,7 @@ struct TomlValue {
   std::string origin;   // "FILE:LINE:COLUMN" of its key (of itself in a list), or "--set KEY=VALUE"
   std::string literal;  // of an override: VALUE as it was typed
   bool overridden = false;
+  uint32_t line = 0, column = 0;  // from 1; 0 of an override
 
   const Table* table() const { return std::get_if<Table>(&data); }
   Table* table() { return std::get_if<Table>(&data); }
@@ -43,6 +44,14 @@ TomlValue parse_toml(std::string_view text, const std::string& name);
 // as TOML; one that is no TOML value and does not look like the beginning of one is taken as text. Throws
 // ConfigError "--set ...".
 void apply_override(TomlValue& root, const std::string& assignment);
+
+// The two halves of it: VALUE as it is typed there, of this origin; and the putting of one at
+// "model.layer[2].rate". Throw ConfigError "ORIGIN: ...".
+TomlValue parse_override(const std::string& text, const std::string& origin);
+void place_value(TomlValue& root, std::string_view path, TomlValue value);
+
+// The value as TOML in one line; doubles read back to the same bits.
+std::string toml_text(const TomlValue& value);
 
 // "the text \"abc\"", "the list [...]", "a table": for messages.
 std::string describe(const TomlValue& value);

@@ -132,7 +132,9 @@ Space::Space(std::vector<Parameter> parameters, std::vector<Formula> constraints
       if (find(key) || std::any_of(fixed_.begin(), fixed_.end(), known)) continue;
       std::optional<KeyValue> value = value_of_key(base, key);
       if (!value) {
-        std::string near = nearest_config_key(key);
+        std::vector<std::string> names = config_key_names();
+        for (const Parameter& parameter : parameters_) names.push_back(parameter.key);
+        std::string near = nearest_dotted(key, names);
         throw ConfigError("{}: the formula `{}`: there is no key {}{}", formula->origin(), formula->text(),
                           key,
                           near.empty() ? "; put texts in quotes" : fmt::format("; did you mean {}?", near));
