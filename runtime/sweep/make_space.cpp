@@ -49,6 +49,11 @@ class ReaderCheck {
       if (!found) continue;
       const KeyTable& table = found->table;
       std::string selector = fmt::format("{}.{}", table.name, table.selector);
+      if (!value_of_key(base, selector) && !table.reads(found->key)) {
+        throw ConfigError("{}: [space] {} is not read by kind = \"{}\" of the base config, only by {}",
+                          space[i].origin, space[i].key, table.kind(),
+                          fmt::join(found->key.rule.kinds, ", "));
+      }
       if (table.has_kind()) add(i, selector, found->key.rule.kinds, base);
       add(i, "model.kind", found->key.rule.models, base);
       add(i, "model.kind", table.models, base);
@@ -80,7 +85,6 @@ class ReaderCheck {
 
   void add(size_t i, const std::string& selector, const std::vector<std::string_view>& kinds,
            const Config& base) {
-    // One kind of layer or of group does not change: lists are no part of this.
     std::optional<KeyValue> value = value_of_key(base, selector);
     if (kinds.empty() || !value) return;
     rules_.push_back({i, selector, kinds, space_.find(selector), std::get<std::string>(*value)});
