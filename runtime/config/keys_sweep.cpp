@@ -121,7 +121,7 @@ KeyTable gp_table(GpConfig& c) {
           {
               {"startup_trials",
                &c.startup_trials,
-               {.doc = "Quasi-random points first.", .at_least = 1, .at_most = 1e6}},
+               {.doc = "Random points first.", .at_least = 1, .at_most = 1e6}},
               {"fit_every",
                &c.fit_every,
                {.doc = "Finished trials after which the kernel's length scales are fitted anew.",

@@ -206,5 +206,12 @@ TEST(SweepHelp, CoversEveryKeyAndFitsAHundredColumns) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
 }
 
+TEST(SweepHelp, StandsInTheUsersPage) {
+  std::string page = read_file(TRIREME_SOURCE_DIR "/runtime/sweep/SWEEP_FILE.md");
+  EXPECT_NE(page.find("```text\n" + help_sweep_config() + "```\n"), std::string::npos)
+      << "put what trireme-sweep --help-config prints in its place:\n"
+      << help_sweep_config();
+}
+
 }  // namespace
 }  // namespace trireme
