@@ -87,4 +87,8 @@ class JournalWriter {
   std::unique_ptr<State> state_;
 };
 
+// Removes a journal that nobody writes any more, damaged or not. Throws ClaimError when a live writer has it,
+// IoError.
+void remove_journal(const std::filesystem::path& path, const JournalOptions& options = {});
+
 }  // namespace trireme

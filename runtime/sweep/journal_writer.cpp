@@ -235,4 +235,11 @@ void JournalWriter::sync() {
   if (!state.broken.empty()) throw IoError("{}", state.broken);
 }
 
+void remove_journal(const fs::path& path, const JournalOptions& options) {
+  std::unique_ptr<RunClaim> claim = claim_journal(path, options);
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) throw IoError("{}: cannot be removed: {}", path.string(), error.message());
+}
+
 }  // namespace trireme

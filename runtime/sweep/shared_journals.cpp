@@ -30,6 +30,18 @@ void apply_all(const std::vector<Record>& records, int64_t worker, const fs::pat
   }
 }
 
+// A new sweep begins without the journals of all who have worked on the former one.
+JournalOptions for_all(const fs::path& folder, int64_t worker, JournalOptions options) {
+  if (!options.start_over) return options;
+  options.start_over = [folder, worker, options] {
+    for (const auto& [other, path] : find_journals(folder)) {
+      if (other != worker) remove_journal(path, options);
+    }
+    options.start_over();
+  };
+  return options;
+}
+
 }  // namespace
 
 fs::path journal_path(const fs::path& folder, int64_t worker) {
@@ -55,7 +67,7 @@ SharedJournals::SharedJournals(const fs::path& folder, int64_t worker, History& 
     : folder_(folder),
       worker_(worker),
       history_(history),
-      writer_(journal_path(folder, worker), options),
+      writer_(journal_path(folder, worker), for_all(folder, worker, options)),
       claims_(folder, worker) {
   apply_all(past(), worker, journal_path(folder, worker), history);
   refresh();

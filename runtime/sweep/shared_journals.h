@@ -30,8 +30,9 @@ std::filesystem::path journal_path(const std::filesystem::path& folder, int64_t 
 class SharedJournals {
  public:
   // Takes the worker's own journal over, and applies it and all others' to `history`, which is empty, made
-  // for shared numbers, and outlives this. Throws as JournalWriter and read_more(); DataError naming the
-  // journal where a record of it does not follow.
+  // for shared numbers, and outlives this. With options.start_over the
+  // others' are removed too, unless one of them is at work (ClaimError). Throws as JournalWriter and
+  // read_more(); DataError naming the journal where a record of it does not follow.
   SharedJournals(const std::filesystem::path& folder, int64_t worker, History& history,
                  const JournalOptions& options = {});
 

@@ -91,6 +91,28 @@ TEST(SharedJournals, AnotherSweepsJournalIsNamed) {
   test::expect_error(ExitCode::bad_data, {"journal/3.trj:1: "}, [&] { ToyWorker(folder.path(), 1); });
 }
 
+TEST(SharedJournals, ANewSweepBeginsWithoutThoseOfOthers) {
+  test::TemporaryFolder folder;
+  auto begin_anew = [&folder] {
+    History history(false, true);
+    JournalOptions options;
+    options.start_over = [&folder] { fs::remove_all(folder / "claims"); };
+    SharedJournals journals(folder.path(), 1, history, options);
+    EXPECT_EQ(journals.claim(), 0);
+    EXPECT_FALSE(journals.has_others());
+  };
+  { ToyWorker one(folder.path(), 1); }
+  test::put_file(journal_path(folder.path(), 3), "damaged\n");
+  {
+    JournalWriter at_work(journal_path(folder.path(), 2));
+    EXPECT_THROW(begin_anew(), ClaimError);
+    EXPECT_EQ(read_journal(journal_path(folder.path(), 1)).records.size(), 1u);
+  }
+  begin_anew();
+  EXPECT_THAT(find_journals(folder.path()), ElementsAre(testing::Key(1)));
+  EXPECT_TRUE(read_journal(journal_path(folder.path(), 1)).records.empty());
+}
+
 TEST(Claims, AClaimThatCameToNothingIsTakenUpAgain) {
   test::TemporaryFolder folder;
   History history(false, true);
@@ -159,7 +181,8 @@ TEST(Claims, EightProcessesClaimFiveHundredNumbersEachOnce) {
         std::string mine;
         while (auto number = claims.claim(history, numbers)) {
           mine += fmt::format("{}\n", *number);
-          ::usleep(static_cast<useconds_t>(*number * 7 % 300));  // so that nobody takes them all in one breath
+          ::usleep(
+              static_cast<useconds_t>(*number * 7 % 300));  // so that nobody takes them all in one breath
         }
         test::put_file(folder / fmt::format("claimed-{}", worker), mine);
       } catch (...) {
