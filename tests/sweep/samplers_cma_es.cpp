@@ -123,6 +123,19 @@ TEST(CmaDistribution, AMarginKeepsIntegersFromFreezing) {
   EXPECT_NEAR(share_outside(beside, -1, 0.6), 1 / 16.0, 0.02);
 }
 
+TEST(CmaDistribution, IsExhaustedByTinyStepsOfAContinuum) {
+  auto shrink = [](const CmaSample& one) { return (one.x - Eigen::Vector2d(0.45, 0.5)).norm(); };
+  CmaDistribution distribution = learn(CmaDistribution(Eigen::Vector2d(0.5, 0.5), 0.2, 8, {}), shrink, 80);
+  ASSERT_LT(distribution.deviations().maxCoeff(), 1e-6);
+  CmaInterval interval{.is_discrete = true, .low = 0.4, .high = 0.6};
+  EXPECT_TRUE(distribution.is_exhausted({CmaInterval{}, CmaInterval{}}, 1e-6));
+  distribution.keep_margin({interval, CmaInterval{}});
+  EXPECT_TRUE(distribution.is_exhausted({interval, CmaInterval{}}, 1e-6))
+      << "the margin's steps do not count";
+  EXPECT_FALSE(distribution.is_exhausted({interval, CmaInterval{}}, 1e-12));
+  EXPECT_FALSE(distribution.is_exhausted({interval, interval}, 1e-6));
+}
+
 TEST(CmaEs, FindsLowestPoints) {
   EXPECT_LT(mean_regret(sphere(5), "cma_es", 300, 1), 0.01);
   EXPECT_LT(mean_regret(branin(), "cma_es", 300, 1), 0.01);

@@ -138,7 +138,7 @@ void CmaDistribution::decompose() {
   covariance_ = 0.5 * (covariance_ + covariance_.transpose()).eval();
   Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance_);
   // Negative weights keep it positive definite in exact arithmetic alone.
-  double least = 1e-14 * std::max(solver.eigenvalues().maxCoeff(), 1e-300);
+  double least = 1e-15 * std::max(solver.eigenvalues().maxCoeff(), 1e-300);
   lengths_ = solver.eigenvalues().cwiseMax(least).cwiseSqrt();
   axes_ = solver.eigenvectors();
   covariance_ = axes_ * lengths_.cwiseAbs2().asDiagonal() * axes_.transpose();
@@ -199,10 +199,18 @@ void CmaDistribution::keep_margin(const std::vector<CmaInterval>& intervals) {
   }
 }
 
-bool CmaDistribution::is_exhausted(double smallest) const {
+bool CmaDistribution::is_exhausted(const std::vector<CmaInterval>& intervals, double smallest) const {
   if (mean_.size() == 0) return false;
-  bool degenerate = lengths_.maxCoeff() > 1e7 * lengths_.minCoeff();
-  return !std::isfinite(sigma_) || !mean_.allFinite() || degenerate || deviations().maxCoeff() < smallest;
+  if (!std::isfinite(sigma_) || !mean_.allFinite()) return true;
+  bool has_continuum = false;
+  double widest = 0;
+  Eigen::VectorXd deviation = deviations();
+  for (Eigen::Index i = 0; i < mean_.size(); ++i) {
+    if (intervals[static_cast<size_t>(i)].is_discrete) continue;
+    has_continuum = true;
+    widest = std::max(widest, deviation[i]);
+  }
+  return (has_continuum && widest < smallest) || lengths_.maxCoeff() > 1e7 * lengths_.minCoeff();
 }
 
 }  // namespace trireme

@@ -45,8 +45,9 @@ class CmaDistribution {
   void update(const std::vector<CmaSample>& ranked, size_t scored);
   // Keeps a probability of 1 / (lambda * dimensions) for values beside the mean's.
   void keep_margin(const std::vector<CmaInterval>& intervals);
-  // Whether nothing new will come of it: steps below `smallest` in all numbers, or a degenerate covariance.
-  bool is_exhausted(double smallest) const;
+  // Whether nothing new will come of it: steps below `smallest` in all numbers that are a continuum (the
+  // others have their margin), or a degenerate covariance.
+  bool is_exhausted(const std::vector<CmaInterval>& intervals, double smallest) const;
 
  private:
   void update_numbers(const std::vector<CmaSample>& ranked, const Eigen::VectorXd& weights);

@@ -47,7 +47,6 @@ class CmaEsSampler : public Sampler {
   std::optional<Suggestion> suggest(const History& history, int64_t number) override {
     learn(history);
     const CmaDistribution& distribution = generations_.back().distribution;
-    // Draws outside the range are not rounded to its ends at once: that would pile them up there.
     constexpr int attempts = 100;
     for (int attempt = 0; attempt < attempts; ++attempt) {
       Point point = point_of(draw(distribution, number, attempt));
@@ -122,7 +121,7 @@ class CmaEsSampler : public Sampler {
       intervals.push_back(interval_of(numbers_[k], next.mean()[static_cast<Eigen::Index>(k)]));
     }
     next.keep_margin(intervals);
-    return next.is_exhausted(kSmallestStep) ? elsewhere(2 * next.lambda()) : next;
+    return next.is_exhausted(intervals, kSmallestStep) ? elsewhere(2 * next.lambda()) : next;
   }
 
   CmaDistribution elsewhere(int64_t lambda) {
@@ -137,7 +136,7 @@ class CmaEsSampler : public Sampler {
     auto after = std::upper_bound(generations_.begin(), generations_.end(), trial.based_on,
                                   [](int64_t seen, const Generation& one) { return seen < one.known_from; });
     const CmaDistribution& source = (after - 1)->distribution;
-    constexpr int attempts = 100;
+    constexpr int attempts = 16;  // later ones are rare: constraints, points that have been tried
     for (int attempt = 0; attempt < attempts; ++attempt) {
       CmaSample sample = draw(source, trial.number, attempt);
       if (same_point(point_of(sample), trial.point)) return sample;
@@ -161,7 +160,7 @@ class CmaEsSampler : public Sampler {
   CmaSample draw(const CmaDistribution& distribution, int64_t number, int attempt) const {
     RandomStream random(seed_, Purpose::sweep, static_cast<uint64_t>(number), static_cast<uint32_t>(attempt));
     CmaSample sample;
-    constexpr int tries = 10;
+    constexpr int tries = 10;  // before it is put at the end of the range: not all in one place at once
     for (int i = 0; i < tries; ++i) {
       sample = distribution.draw(random);
       if ((sample.x.array() >= 0).all() && (sample.x.array() <= 1).all()) return sample;

@@ -1,8 +1,6 @@
 #include "sweep/samplers/points.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
 
 namespace trireme {
 
@@ -49,6 +47,16 @@ std::vector<int64_t> front_ranks(const std::vector<const Trial*>& trials) {
     if (!trials[i]->scores.empty()) left.push_back(i);
   }
   int64_t rank = 0;
+  if (!left.empty() && trials[left[0]]->scores.size() == 1) {
+    auto score = [&](size_t i) { return trials[i]->scores[0]; };
+    std::sort(left.begin(), left.end(), [&](size_t a, size_t b) { return score(a) < score(b); });
+    for (size_t k = 0; k < left.size(); ++k) {
+      rank += k > 0 && score(left[k - 1]) < score(left[k]);
+      ranks[left[k]] = rank;
+    }
+    left.clear();
+    ++rank;
+  }
   for (; !left.empty(); ++rank) {
     std::vector<size_t> dominated;
     for (size_t i : left) {
