@@ -26,11 +26,16 @@ struct SweepView {
   History history;
   std::vector<SweepEvent> events = {};     // of all writers, in the order of their times
   std::vector<std::string> warnings = {};  // torn lines
-  bool running = false;                    // a worker has not closed its journal: it runs, or was killed
-  int64_t max_epochs = 0;                  // train.epochs of the base config; 0: unknown
+  int64_t max_epochs = 0;                  // train.epochs of the base config
+  // The newest sign of life of those who write: a record, or a heartbeat. Seconds since 1970.
+  double last_sign = 0;
 
   // Takes one more: the history and the events have it. Throws DataError as History::apply().
   void add(SweepEvent event);
+  // Whether a worker has not closed its journal: it runs, or was killed.
+  bool is_open() const;
+  // Such a one, and silent for more than a minute.
+  bool is_silent(double now) const { return is_open() && now - last_sign > 60; }
 };
 
 // Reads the folder without disturbing who writes it: a last line that is not whole yet is left out (and is a

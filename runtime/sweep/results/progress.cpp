@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "sweep/results/words.h"
 
 namespace trireme {
@@ -17,6 +18,31 @@ double part_of(const Trial& trial, int64_t max_epochs) {
 }
 
 }  // namespace
+
+std::string_view name_of(SweepState state) {
+  switch (state) {
+    case SweepState::not_begun:
+      return "not begun";
+    case SweepState::running:
+      return "running";
+    case SweepState::finished:
+      return "finished";
+    case SweepState::stopped:
+      return "stopped";
+  }
+  throw Error(ExitCode::internal, "a sweep's state without a name");
+}
+
+SweepState state_of(const SweepView& view) {
+  if (view.events.empty()) return SweepState::not_begun;
+  if (view.is_open()) return SweepState::running;
+  for (auto event = view.events.rbegin(); event != view.events.rend(); ++event) {
+    if (std::holds_alternative<StartRecord>(event->record.what)) break;
+    auto* close = std::get_if<CloseRecord>(&event->record.what);
+    if (close != nullptr && close->state == "finished") return SweepState::finished;
+  }
+  return SweepState::stopped;
+}
 
 SweepProgress progress_of(const SweepView& view, const Timeline& timeline) {
   SweepProgress progress;

@@ -21,6 +21,11 @@ struct SweepProgress {
   int64_t count(TrialState state) const { return by_state[static_cast<size_t>(state)]; }
 };
 
+enum class SweepState { not_begun, running, finished, stopped };
+std::string_view name_of(SweepState state);
+// What its records say; of several workers running before finished before stopped.
+SweepState state_of(const SweepView& view);
+
 // The rest of a budget of trials or epochs is thought to go on as it did so far; running trials count by
 // their epochs.
 SweepProgress progress_of(const SweepView& view, const Timeline& timeline);

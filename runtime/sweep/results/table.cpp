@@ -19,8 +19,6 @@ constexpr size_t curve_columns = 16;
 constexpr size_t most_objectives = 3;  // that have a column
 constexpr size_t most_ended = 5;       // of the trials that ended last
 constexpr size_t most_of_front = 6;
-// A sweep whose newest record is so old is told of as silent.
-constexpr double silent_seconds = 60;
 
 std::string last_part(const std::string& metric) { return metric.substr(metric.rfind('.') + 1); }
 
@@ -41,7 +39,7 @@ class Table {
       : view_(view),
         columns_(columns),
         now_(now),
-        timeline_(timeline_of(view.events, now)),
+        timeline_(timeline_of(view, now)),
         progress_(progress_of(view, timeline_)),
         front_(pareto_front(view.history.trials())) {
     for (const RankSpan& span : timeline_.spans) {
@@ -87,16 +85,8 @@ class Table {
   }
 
   std::string state_text() const {
-    if (!view_.running) {
-      bool finished = false;
-      for (const SweepEvent& event : view_.events) {
-        if (auto* close = std::get_if<CloseRecord>(&event.record.what)) finished = close->state == "finished";
-      }
-      return view_.events.empty() ? "not begun" : finished ? "finished" : "stopped";
-    }
-    double silent = view_.events.empty() ? 0 : now_ - view_.events.back().record.time;
-    if (silent < silent_seconds) return "running";
-    return fmt::format("no record for {}", human_duration(silent));
+    if (view_.is_silent(now_)) return fmt::format("silent for {},", human_duration(now_ - view_.last_sign));
+    return std::string(name_of(state_of(view_)));
   }
 
   void head() {
@@ -112,7 +102,7 @@ class Table {
                     100 * timeline_.utilisation()),
         LineStyle::bold);
     std::string behind = progress_.spent;
-    if (view_.running && progress_.seconds_left) {
+    if (view_.is_open() && !view_.is_silent(now_) && progress_.seconds_left) {
       behind += fmt::format("   about {} left", clock_text(*progress_.seconds_left));
     }
     size_t taken = text_columns(behind) + 2;

@@ -94,8 +94,8 @@ class TimelineMaker {
 
 }  // namespace
 
-Timeline timeline_of(const std::vector<SweepEvent>& events, double now) {
-  return TimelineMaker().make(events, now);
+Timeline timeline_of(const SweepView& view, double now) {
+  return TimelineMaker().make(view.events, view.is_silent(now) ? view.last_sign : now);
 }
 
 }  // namespace trireme

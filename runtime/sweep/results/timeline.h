@@ -37,7 +37,7 @@ struct Timeline {
   double utilisation() const { return rank_seconds > 0 ? busy_seconds / rank_seconds : 0; }
 };
 
-// `now`: the end of what has not ended, as long as it is not older than the newest record.
-Timeline timeline_of(const std::vector<SweepEvent>& events, double now);
+// What has not ended lasts until `now`; or until the last sign of life of a sweep that is silent.
+Timeline timeline_of(const SweepView& view, double now);
 
 }  // namespace trireme

@@ -1,0 +1,81 @@
+// best.toml: the config of the best trial, ready for trireme-train.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "sweep/results.h"
+#include "sweep/results/figures.h"
+#include "sweep/results/words.h"
+
+namespace trireme {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A comment never ends early.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return text;
+}
+
+std::string comments(const SweepView& view, const Trial& trial, size_t front) {
+  const SweepTable& sweep = view.config.sweep;
+  std::string lines;
+  auto add = [&lines](const std::string& line) { lines += one_line("# " + line) + "\n"; };
+  if (front > 1) {
+    add(fmt::format("One of the {} trials of sweep \"{}\" that no other beats in all objectives: trial {}.",
+                    front, sweep.name, trial.number));
+  } else {
+    add(fmt::format("The best of the {} trials of sweep \"{}\"{}: trial {}.", view.history.trials().size(),
+                    sweep.name, view.is_open() ? " so far" : "", trial.number));
+  }
+  add(fmt::format("{}, after epoch {}; {} rank{}, {} of them.", scores_text(view.config, trial.scores),
+                  epoch_of_scores(trial), trial.width, trial.width == 1 ? "" : "s",
+                  clock_text(trial.busy_seconds / trial.width)));
+  add(fmt::format("Sampler {}, scheduler {}, seed {}; trial {} {}{}.", sweep.sampler, sweep.scheduler,
+                  sweep.seed, trial.number, name_of(trial.state),
+                  trial.reason.empty() ? "" : ": " + trial.reason));
+  add("What was searched:");
+  for (const std::string& assignment : view.space.assignments(trial.point)) add("  " + assignment);
+  if (sweep.scheduler == "pbt" || sweep.scheduler == "ltfb") {
+    add("Population-based training changes values on the way: these are the last ones.");
+  }
+  add(fmt::format("Train with it: trireme-train best.toml (on {} rank{}, as the trial did)", trial.width,
+                  trial.width == 1 ? "" : "s"));
+  return lines + "\n";
+}
+
+// "best.toml", "best-1.toml" ...
+fs::path name_of_best(size_t i) {
+  return i == 0 ? fs::path("best.toml") : fs::path(fmt::format("best-{}.toml", i));
+}
+
+}  // namespace
+
+std::vector<fs::path> write_best(const fs::path& folder, const SweepView& view) {
+  std::vector<int64_t> front = pareto_front(view.history.trials());
+  std::vector<fs::path> files;
+  for (size_t i = 0; i < front.size(); ++i) {
+    const Trial& trial = view.history.trial(front[i]);
+    Config config = make_trial_config(view.config, view.space.assignments(trial.point));
+    // A run of its own: not the base config's, whose folder may hold one.
+    config.run.name = fmt::format("{}_{}", view.config.sweep.name, name_of_best(i).stem().string());
+    files.push_back(folder / name_of_best(i));
+    write_file_atomically(files.back(), comments(view, trial, front.size()) + dump_config(config));
+  }
+  if (files.empty()) return files;
+  for (size_t i = files.size(); !is_absent(folder / name_of_best(i)); ++i) {
+    std::error_code error;
+    fs::remove(folder / name_of_best(i), error);
+    if (error)
+      throw IoError("{}: cannot be removed: {}", (folder / name_of_best(i)).string(), error.message());
+  }
+  return files;
+}
+
+}  // namespace trireme
