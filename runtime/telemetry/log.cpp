@@ -1,5 +1,6 @@
 #include "telemetry/log.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -35,8 +36,12 @@ std::string time_stamp() {
   return fmt::format("{}.{:03}", text, milliseconds);
 }
 
-// Carriage return and "erase to the end of the line" (ECMA-48 EL).
-constexpr std::string_view erase_line = "\r\x1b[K";
+// What takes a status away whose end the cursor stands at: carriage return and "erase to the end of the line"
+// (ECMA-48 EL); of several lines, up to the first (CUU) and "erase to the end of the screen" (ED).
+std::string erase(std::string_view status) {
+  auto more = std::count(status.begin(), status.end(), '\n');
+  return more == 0 ? "\r\x1b[K" : fmt::format("\r\x1b[{}A\x1b[J", more);
+}
 
 void put(std::FILE* stream, std::string_view text) { std::fwrite(text.data(), 1, text.size(), stream); }
 
@@ -71,7 +76,7 @@ void Logger::write(LogLevel level, std::string_view message) {
   if (options_.console == nullptr || (options_.quiet && level == LogLevel::info)) return;
   // One fwrite a line: lines of several ranks share a pipe.
   std::string line;
-  if (!status_.empty()) line += erase_line;
+  if (!status_.empty()) line += erase(status_);
   if (level != LogLevel::info) line += fmt::format("{}: ", name_of(level));
   if (options_.rank != 0) line += fmt::format("rank {} on {}: ", options_.rank, options_.host);
   line += message;
@@ -90,7 +95,7 @@ void Logger::set_status(std::string_view text) {
   if (!terminal_.exists()) return;
   std::lock_guard lock(mutex_);
   if (status_.empty() && text.empty()) return;
-  std::string line(erase_line);
+  std::string line = erase(status_);
   line += text;
   put(options_.console, line);
   std::fflush(options_.console);

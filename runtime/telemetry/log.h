@@ -53,12 +53,13 @@ class Logger {
   // Into log.txt alone (rank 0).
   void write_to_file(LogLevel level, std::string_view message);
 
-  // The status line: text without newline, redrawn below whatever is logged; empty takes it away. Only drawn
-  // on a terminal, by rank 0, when not quiet.
+  // The status: a line, or several with newlines between (fewer than the terminal has), redrawn below whatever
+  // is logged; empty takes it away. Only drawn on a terminal, by rank 0, when not quiet.
   void set_status(std::string_view text);
   // Whether a status line can be drawn.
   bool has_terminal() const { return terminal_.exists(); }
   int terminal_columns() const { return terminal_.columns(); }  // 80 when unknown
+  int terminal_rows() const { return terminal_.rows(); }        // 24 when unknown
 
  private:
   void append_line(LogLevel level, std::string_view message);  // to the file; the lock is held

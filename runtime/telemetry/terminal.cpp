@@ -49,4 +49,10 @@ int ConsoleTerminal::columns() const {
   return 80;
 }
 
+int ConsoleTerminal::rows() const {
+  winsize size{};
+  if (exists() && ::ioctl(descriptor_, TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+  return 24;
+}
+
 }  // namespace trireme

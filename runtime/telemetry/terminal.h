@@ -19,6 +19,7 @@ class ConsoleTerminal {
 
   bool exists() const { return descriptor_ >= 0; }
   int columns() const;  // 80 when unknown
+  int rows() const;     // 24 when unknown
 
  private:
   int descriptor_ = -1;

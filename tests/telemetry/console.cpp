@@ -228,6 +228,23 @@ TEST(TerminalBar, IsOneLineThatFitsAndMakesRoom) {
   }
 }
 
+TEST(TerminalBar, MayHaveSeveralLines) {
+  Terminal terminal(80);
+  LogOptions wanted;
+  wanted.console = terminal.stream();
+  Logger log(wanted);
+  EXPECT_EQ(log.terminal_rows(), 24);
+  log.set_status("one\ntwo\nthree");
+  terminal.read();
+  // Two lines up, all below erased, the line, and the status again.
+  log.info("hello");
+  EXPECT_EQ(terminal.read(), "\r\x1b[2A\x1b[Jhello\r\none\r\ntwo\r\nthree");
+  log.set_status("four\nfive");
+  EXPECT_EQ(terminal.read(), "\r\x1b[2A\x1b[Jfour\r\nfive");
+  log.set_status("");
+  EXPECT_EQ(terminal.read(), "\r\x1b[1A\x1b[J");
+}
+
 TEST(TerminalBar, IsDrawnAtMostSoOften) {
   Terminal terminal(80);
   LogOptions wanted;

@@ -4,7 +4,7 @@ namespace trireme {
 
 std::string_view script_history() {
   return R"js(
-const margins = { left: 62, right: 14, top: 22, bottom: 38 };
+const margins = { left: 62, right: 14, top: 26, bottom: 38 };
 function stateLegend(parent) {
   const legend = add(parent, 'div', { class: 'legend' });
   for (const state of ['finished', 'stopped', 'failed', 'running', 'paused', 'waiting']) {

@@ -42,7 +42,7 @@ function drawParallel() {
       S.objective = axis.i;
       axis.scale = scoreScale(T.map(score), bottom, p.top, 7);
       S.objective = before;
-      axis.scale.text = figure;
+      axis.scale.text = tickText;
     }
     axis.y = t => {
       const v = axis.p ? t.values[i] : t.scores[axis.i];
@@ -52,7 +52,7 @@ function drawParallel() {
     };
   });
   heights = new Map(shown.map(t => [t.n, axes.map(a => { const y = a.y(t); return y === null ? null : (y - p.top) / (p.bottom - p.top); })]));
-  const lines = draw(p.svg, 'g', {});
+  const lines = draw(p.svg, 'g', { class: shown.length > 150 ? 'many' : '' });
   for (const t of [...shown].sort((a, b) => (quantile.get(b.n) ?? 9) - (quantile.get(a.n) ?? 9))) {
     const places = axes.map(a => [a.x, a.y(t)]).filter(q => q[1] !== null);
     draw(lines, 'path', { class: 'path ' + colour(t), 'data-t': t.n, d: 'M' + places.map(q => q[0].toFixed(1) + ' ' + q[1].toFixed(1)).join('L') });
@@ -67,7 +67,7 @@ function drawParallel() {
       draw(g, 'line', { class: 'axis', x1: axis.x - 3, x2: axis.x + 3, y1: y, y2: y });
       const text = draw(g, 'text', { x: axis.x + (left ? 6 : -6), y: y + 4, 'text-anchor': left ? 'start' : 'end' },
                         axis.scale.text(tick).slice(0, Math.max(5, Math.floor(gap / 7.5))));
-      text.setAttribute('style', 'paint-order: stroke; stroke: var(--card); stroke-width: 3px');
+      text.setAttribute('class', 'halo');
     }
     brushOn(g, axis, i, p);
   });

@@ -72,15 +72,17 @@ svg text.title { fill: var(--soft); font-size: 12px; }
 .out { opacity: .06 !important; } tr.out { display: none; }
 .hot.path { stroke-width: 3.5; opacity: 1 !important; } .hot.dot, .hot.span { stroke: var(--ink); stroke-width: 2; }
 .hot.ring { stroke-width: 3.5; } .hot.cross { stroke-width: 3.5; } tr.hot td { background: var(--grid); }
+.many .path { opacity: .4; stroke-width: 1; } .many .path.q0, .many .path.q1 { opacity: .85; }
+svg text.halo { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
 .axis { stroke: var(--soft); } .brush { fill: var(--accent); fill-opacity: .25; stroke: var(--accent); }
 .strip { fill: transparent; cursor: ns-resize; touch-action: none; }
-.legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12.5px; color: var(--soft); }
+.legend { margin-bottom: 6px; display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12.5px; color: var(--soft); }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; background: var(--c);
   margin-right: 5px; }
 .ramp { display: inline-flex; align-items: center; gap: 0; font-size: 12.5px; color: var(--soft); }
 .ramp i { width: 14px; height: 9px; background: var(--c); } .ramp span { margin: 0 6px; }
-.bars { display: grid; grid-template-columns: minmax(90px, max-content) 1fr 58px; gap: 5px 10px; align-items: center; }
-.bars .key { overflow-wrap: anywhere; max-width: 240px; font-size: 12.5px; } .bars .number { text-align: right; }
+.bars { display: grid; grid-template-columns: minmax(80px, 42%) 1fr 58px; gap: 5px 10px; align-items: center; }
+.bars .key { overflow-wrap: anywhere; font-size: 12.5px; } .bars .number { text-align: right; }
 .track { position: relative; height: 15px; } .track i { position: absolute; inset: 0 auto 0 0; border-radius: 3px;
   background: var(--bar); } .track.pair i { background: var(--bar2); }
 .track b { position: absolute; top: 7px; height: 1px; background: var(--ink); }

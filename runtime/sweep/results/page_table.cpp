@@ -9,7 +9,7 @@ const columns = [
   { name: 'state', of: t => t.state, text: t => t.state, swatch: true },
   ...D.objectives.map((o, i) => ({ name: o.metric, number: true, of: t => t.scores[i] ?? null, text: t => figure(t.scores[i]) })),
   { name: 'epochs', number: true, of: t => t.curve.length ? t.curve[t.curve.length - 1][0] : 0 },
-  { name: 'rank-seconds', number: true, of: t => t.busy, text: t => figure(Math.round(t.busy * 10) / 10) },
+  { name: 'rank-seconds', number: true, of: t => t.busy, text: t => ok(t.busy) ? t.busy.toFixed(1) : '' },
   { name: 'ranks', number: true, of: t => t.ranks },
   ...D.parameters.map((p, i) => ({ name: p.key, number: p.kind !== 'choice', of: t => t.values[i],
                                    text: t => t.values[i] === null ? '' : valueText(p, t.values[i]) })),

@@ -31,10 +31,10 @@ function drawTimeline() {
     for (let r = 0; r < ranks; ++r) { index.set(worker + ':' + r, rows.length); rows.push([worker, r]); }
   }
   const several = new Set(rows.map(r => r[0])).size > 1;
-  const c = card('half', 'Ranks at work', `A box a trial on its ranks, ${(100 * D.utilisation).toFixed(1)} % of the time of all ranks.` +
+  const c = card(D.objectives.length > 1 ? 'full' : 'half', 'Ranks at work', `A box a trial on its ranks, ${(100 * D.utilisation).toFixed(1)} % of the time of all ranks.` +
                  (running.length > 1 ? ' Dashed: the sweep was stopped there and started again.' : ''));
   stateLegend(c.section.insertBefore(document.createElement('div'), c.plot));
-  const each = Math.max(1.5, Math.min(26, 300 / rows.length));
+  const each = Math.max(1.5, Math.min(44, 320 / rows.length));
   const p = plotIn(c.plot, each * rows.length + 64, { left: several ? 74 : 62, right: 14, top: 8, bottom: 44 });
   const whole = running.reduce((sum, [a, b]) => sum + b - a, 0) || 1;
   const x = scaleOf(0, whole, p.left, p.right, false, p.width / 90);

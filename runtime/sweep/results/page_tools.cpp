@@ -34,6 +34,9 @@ function figure(v) {
   if (size >= 1e5 || size < 1e-3) return v.toExponential(2).replace('e+', 'e');
   return size >= 1e4 ? v.toFixed(0) : String(v.toPrecision(4));
 }
+// Of an axis: without zeros at the end.
+const tickText = v => Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-3)
+    ? (+v.toPrecision(4)).toExponential().replace('e+', 'e') : String(+v.toPrecision(6));
 function clock(seconds) {
   const s = Math.round(seconds), two = n => String(n).padStart(2, '0');
   return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`
@@ -81,7 +84,7 @@ function scaleOfParameter(p, from, to, count) {
   if (p.kind !== 'choice') {
     const scale = scaleOf(p.low, p.high, from, to, p.log, count);
     if (p.kind === 'integer') scale.ticks = scale.ticks.filter(Number.isInteger);
-    scale.text = figure;
+    scale.text = tickText;
     return scale;
   }
   const n = p.choices.length, scale = v => from + (v + 0.5) / n * (to - from);
@@ -129,7 +132,7 @@ function plotIn(parent, height, margin) {
 function axisX(p, scale, title, text) {
   let taken = -1e9;
   for (const tick of scale.ticks) {
-    const x = scale(tick), label = (text || figure)(tick);
+    const x = scale(tick), label = (text || tickText)(tick);
     draw(p.svg, 'line', { class: 'grid', x1: x, x2: x, y1: p.top, y2: p.bottom });
     const half = 3.3 * label.length;
     if (x - half < taken) continue;
@@ -143,7 +146,7 @@ function axisY(p, scale, title) {
   for (const tick of scale.ticks) {
     const y = scale(tick);
     draw(p.svg, 'line', { class: 'grid', x1: p.left, x2: p.right, y1: y, y2: y });
-    draw(p.svg, 'text', { x: p.left - 6, y: y + 4, 'text-anchor': 'end' }, figure(tick));
+    draw(p.svg, 'text', { x: p.left - 6, y: y + 4, 'text-anchor': 'end' }, tickText(tick));
   }
   draw(p.svg, 'line', { class: 'frame', x1: p.left, x2: p.left, y1: p.top, y2: p.bottom });
   if (title) draw(p.svg, 'text', { class: 'title', x: p.left, y: p.top - 8 }, title);
