@@ -85,12 +85,12 @@ TEST(SweepTimeline, CountsWhatRanksDidAndLost) {
   tell(100, StartRecord{.sweep = "x", .ranks = 4, .version = ""});
   suggest(100, 0);
   suggest(100, 1);
-  tell(100, BeginRecord{.trial = 0, .attempt = 1, .ranks = {0, 1}, .values = {}});
-  tell(102, BeginRecord{.trial = 1, .attempt = 1, .ranks = {2, 3}, .values = {}});
+  tell(100, begin_record(0, 1, {0, 1}));
+  tell(102, begin_record(1, 1, {2, 3}));
   tell(110, EndRecord{.trial = 0, .state = "finished", .reason = "", .seconds = 10});
   // Killed, and started again much later: what was between is neither time of the sweep nor of its ranks.
   tell(1000, StartRecord{.sweep = "x", .ranks = 2, .version = ""});
-  tell(1000, BeginRecord{.trial = 1, .attempt = 2, .ranks = {0, 1}, .values = {}});
+  tell(1000, begin_record(1, 2, {0, 1}));
   Timeline timeline = timeline_of(view, 1005);
   EXPECT_EQ(timeline.seconds, 15);
   EXPECT_EQ(timeline.rank_seconds, 4 * 10 + 2 * 5);
@@ -117,7 +117,9 @@ TEST(SweepTable, FitsTheTerminal) {
       for (int columns : {20, 40, 80, 132}) {
         for (int rows : {0, 4, 10, 24, 60}) {
           std::vector<std::string> lines = lines_of(table_of(view, columns, rows, view.last_sign + 1));
-          if (rows > 0) EXPECT_LE(lines.size(), static_cast<size_t>(rows));
+          if (rows > 0) {
+            EXPECT_LE(lines.size(), static_cast<size_t>(rows));
+          }
           for (const std::string& line : lines) {
             EXPECT_LE(text_columns(line), static_cast<size_t>(columns)) << line;
           }
@@ -271,7 +273,9 @@ TEST(SweepReport, OfSeveralObjectives) {
   size_t front = 0;
   for (const json& trial : data["trials"]) {
     front += trial.contains("front") ? 1 : 0;
-    if (!trial["scores"].empty()) EXPECT_GT(trial["scores"][1], 0);  // as measured
+    if (!trial["scores"].empty()) {
+      EXPECT_GT(trial["scores"][1], 0);  // as measured
+    }
   }
   EXPECT_EQ(front, pareto_front(view.history.trials()).size());
   EXPECT_GT(front, 1u);

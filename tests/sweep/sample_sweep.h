@@ -24,6 +24,14 @@ struct SampleOptions {
   std::string reason = "step 41: the loss is not a number";  // of failures
 };
 
+inline BeginRecord begin_record(int64_t trial, int attempt, std::vector<int> ranks) {
+  BeginRecord record;
+  record.trial = trial;
+  record.attempt = attempt;
+  record.ranks = std::move(ranks);
+  return record;
+}
+
 class SampleSweep {
  public:
   static constexpr double begin = 1.7e9;  // seconds since 1970
@@ -99,7 +107,7 @@ class SampleSweep {
     Point point = view_.space.draw(random_);
     SuggestRecord suggest{.trial = number, .values = {}, .point = point, .width = 1, .based_on = 0};
     tell(time, std::move(suggest));
-    tell(time, BeginRecord{.trial = number, .attempt = 1, .ranks = {static_cast<int>(rank)}, .values = {}});
+    tell(time, begin_record(number, 1, {static_cast<int>(rank)}));
     double each = 0.6 + 20 / point[3];
     double end = loss_at_end(point);
     double start = time;
@@ -114,7 +122,11 @@ class SampleSweep {
         time += each * (0.95 + 0.1 * random_.uniform());
         double loss = end + 1.8 * std::exp(-0.6 * static_cast<double>(epoch)) + 0.02 * random_.uniform();
         double accuracy = 1 / (1 + std::exp(loss - 2.5)) + 0.03 * random_.uniform();
-        ReportRecord report{.trial = number, .epoch = epoch, .step = 938 * epoch, .seconds = time - start};
+        ReportRecord report;
+        report.trial = number;
+        report.epoch = epoch;
+        report.step = 938 * epoch;
+        report.seconds = time - start;
         report.figures = {{"validation.loss", loss}, {"validation.accuracy", accuracy}};
         report.scores = {loss};
         if (options_.accuracy_too) report.scores.push_back(-accuracy);
@@ -143,8 +155,7 @@ class SampleSweep {
     size_t rank = 0;
     for (const Trial& trial : std::vector<Trial>(view_.history.trials())) {
       if (trial.state != TrialState::waiting) continue;
-      tell(time,
-           BeginRecord{.trial = trial.number, .attempt = 2, .ranks = {static_cast<int>(rank)}, .values = {}});
+      tell(time, begin_record(trial.number, 2, {static_cast<int>(rank)}));
       later(time + 3 + 0.1 * static_cast<double>(rank),
             EndRecord{.trial = trial.number, .state = "failed", .reason = "crashed twice", .seconds = 3});
       free_at_[rank++] = time + 3.2;
