@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/sweep_config.h"
@@ -41,11 +42,17 @@ struct SweepView {
 // Reads the folder without disturbing who writes it: a last line that is not whole yet is left out (and is a
 // warning only when nobody seems to write it any more). Throws MissingInputError, DataError, ConfigError.
 SweepView open_sweep(const std::filesystem::path& folder);
+// The same without any records; `shared`: for those of several workers.
+SweepView open_sweep_without_records(const std::filesystem::path& folder, bool shared);
+// The folder that somebody means who names a sweep's folder, the sweep.toml in it, or a sweep file, whose folder
+// is `run_directory`, or runs/<sweep.name> where that is empty. Throws MissingInputError, ConfigError.
+std::filesystem::path find_sweep(const std::string& text, const std::string& run_directory = "");
 
 // best.toml: the complete training config of the best trial (of several objectives: best.toml of the front's
 // first by the first objective, best-1.toml ... of the others), ready for trireme-train, with comments of
 // where it comes from. Returns the files; none while no trial has come to a score. Those of an earlier, longer
 // front go. Throws IoError; ConfigError when the base config cannot be read any more.
+// A file that is there already with that text is left alone.
 std::vector<std::filesystem::path> write_best(const std::filesystem::path& folder, const SweepView& view);
 // sweep.jsonl: a JSON object a trial, in the order of numbers: values, state, scores as measured, curve,
 // seconds.
@@ -54,7 +61,8 @@ void write_trials(const std::filesystem::path& folder, const SweepView& view);
 // Pareto front, learning curves, who was busy when, all trials. `now`: seconds since 1970.
 void write_report(const std::filesystem::path& folder, const SweepView& view, double now);
 
-// The same as texts.
+// The same as texts; of write_best() by their names.
+std::vector<std::pair<std::string, std::string>> bests_of(const SweepView& view);
 std::string trials_of(const SweepView& view);
 std::string report_of(const SweepView& view, double now);
 // A line a trial (RFC 4180): trial, state, reason, ranks, attempts, parent, epochs, steps, rank_seconds, the

@@ -71,9 +71,12 @@ class SampleSweep {
     config.sweep.name = "sample";
     config.sweep.sampler = "random";
     config.sweep.scheduler = "asha";
-    config.objectives.push_back({.metric = "validation.loss"});
-    if (options.accuracy_too)
-      config.objectives.push_back({.metric = "validation.accuracy", .maximized = true});
+    config.objectives.resize(options.accuracy_too ? 2 : 1);
+    config.objectives[0].metric = "validation.loss";
+    if (options.accuracy_too) {
+      config.objectives[1].metric = "validation.accuracy";
+      config.objectives[1].maximized = true;
+    }
     config.budget.trials = options.trials;
     return config;
   }

@@ -23,7 +23,7 @@ std::string one_line(std::string text) {
   return text;
 }
 
-std::string comments(const SweepView& view, const Trial& trial, size_t front) {
+std::string comments(const SweepView& view, const Trial& trial, size_t front, const std::string& name) {
   const SweepTable& sweep = view.config.sweep;
   std::string lines;
   auto add = [&lines](const std::string& line) { lines += one_line("# " + line) + "\n"; };
@@ -45,35 +45,42 @@ std::string comments(const SweepView& view, const Trial& trial, size_t front) {
   if (sweep.scheduler == "pbt" || sweep.scheduler == "ltfb") {
     add("Population-based training changes values on the way: these are the last ones.");
   }
-  add(fmt::format("Train with it: trireme-train best.toml (on {} rank{}, as the trial did)", trial.width,
+  add(fmt::format("Train with it: trireme-train {} (on {} rank{}, as the trial was)", name, trial.width,
                   trial.width == 1 ? "" : "s"));
   return lines + "\n";
 }
 
 // "best.toml", "best-1.toml" ...
-fs::path name_of_best(size_t i) {
-  return i == 0 ? fs::path("best.toml") : fs::path(fmt::format("best-{}.toml", i));
-}
+std::string name_of_best(size_t i) { return i == 0 ? "best.toml" : fmt::format("best-{}.toml", i); }
 
 }  // namespace
 
-std::vector<fs::path> write_best(const fs::path& folder, const SweepView& view) {
+std::vector<std::pair<std::string, std::string>> bests_of(const SweepView& view) {
   std::vector<int64_t> front = pareto_front(view.history.trials());
-  std::vector<fs::path> files;
+  std::vector<std::pair<std::string, std::string>> bests;
   for (size_t i = 0; i < front.size(); ++i) {
     const Trial& trial = view.history.trial(front[i]);
     Config config = make_trial_config(view.config, view.space.assignments(trial.point));
     // A run of its own: not the base config's, whose folder may hold one.
-    config.run.name = fmt::format("{}_{}", view.config.sweep.name, name_of_best(i).stem().string());
-    files.push_back(folder / name_of_best(i));
-    write_file_atomically(files.back(), comments(view, trial, front.size()) + dump_config(config));
+    std::string name = name_of_best(i);
+    config.run.name = fmt::format("{}_{}", view.config.sweep.name, fs::path(name).stem().string());
+    bests.emplace_back(name, comments(view, trial, front.size(), name) + dump_config(config));
+  }
+  return bests;
+}
+
+std::vector<fs::path> write_best(const fs::path& folder, const SweepView& view) {
+  std::vector<fs::path> files;
+  for (const auto& [name, text] : bests_of(view)) {
+    files.push_back(folder / name);
+    if (is_absent(files.back()) || read_file(files.back()) != text) write_file_atomically(files.back(), text);
   }
   if (files.empty()) return files;
   for (size_t i = files.size(); !is_absent(folder / name_of_best(i)); ++i) {
+    fs::path former = folder / name_of_best(i);
     std::error_code error;
-    fs::remove(folder / name_of_best(i), error);
-    if (error)
-      throw IoError("{}: cannot be removed: {}", (folder / name_of_best(i)).string(), error.message());
+    fs::remove(former, error);
+    if (error) throw IoError("{}: cannot be removed: {}", former.string(), error.message());
   }
   return files;
 }

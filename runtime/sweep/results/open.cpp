@@ -1,5 +1,5 @@
+// Reading a sweep's folder back, beside whoever writes it.
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "sweep/journal.h"
 #include "sweep/results.h"
+#include "sweep/shared_journals.h"
 
 namespace trireme {
 namespace {
@@ -18,27 +19,6 @@ struct WorkerJournal {
   fs::path path;
   JournalContent content;
 };
-
-// journal/0.trj, journal/12.trj ..., by number.
-std::vector<WorkerJournal> read_journals(const fs::path& folder) {
-  std::vector<WorkerJournal> journals;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder / "journal", error), end; !error && entry != end;
-       entry.increment(error)) {
-    const fs::path& path = entry->path();
-    std::string stem = path.stem().string();
-    int64_t worker = -1;
-    auto [rest, wrong] = std::from_chars(stem.data(), stem.data() + stem.size(), worker);
-    if (path.extension() != ".trj" || wrong != std::errc() || rest != stem.data() + stem.size()) continue;
-    journals.push_back({.worker = worker, .path = path, .content = read_journal(path)});
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    throw IoError("{}: cannot be read: {}", (folder / "journal").string(), error.message());
-  }
-  std::sort(journals.begin(), journals.end(),
-            [](const WorkerJournal& a, const WorkerJournal& b) { return a.worker < b.worker; });
-  return journals;
-}
 
 // The newest touch of a writer's files in journal/: it beats its heart there (checkpoint/claim.h).
 double newest_touch(const fs::path& folder) {
@@ -56,8 +36,9 @@ double newest_touch(const fs::path& folder) {
 }
 
 // All records by their times; those of one worker in their order, whatever its clock says.
-std::vector<SweepEvent> merge(const std::vector<WorkerJournal>& journals) {
-  std::vector<SweepEvent> events;
+std::vector<std::pair<const WorkerJournal*, const Record*>> merge(
+    const std::vector<WorkerJournal>& journals) {
+  std::vector<std::pair<const WorkerJournal*, const Record*>> merged;
   std::vector<size_t> next(journals.size(), 0);
   for (;;) {
     size_t first = journals.size();
@@ -68,8 +49,8 @@ std::vector<SweepEvent> merge(const std::vector<WorkerJournal>& journals) {
                      records[next[j]].time < journals[first].content.records[next[first]].time;
       if (earlier) first = j;
     }
-    if (first == journals.size()) return events;
-    events.push_back({journals[first].worker, journals[first].content.records[next[first]++]});
+    if (first == journals.size()) return merged;
+    merged.emplace_back(&journals[first], &journals[first].content.records[next[first]++]);
   }
 }
 
@@ -79,20 +60,34 @@ double seconds_since_1970() {
 
 }  // namespace
 
-SweepView open_sweep(const std::filesystem::path& folder) {
+SweepView open_sweep_without_records(const fs::path& folder, bool shared) {
   if (is_absent(folder / "sweep.toml")) {
     throw MissingInputError("{}: no sweep.toml there: it is no sweep's folder (runs/<sweep.name>)",
                             folder.string());
   }
   SweepConfig config = load_sweep_config((folder / "sweep.toml").string());
   Config base = load_sweep_base(config);
-  std::vector<WorkerJournal> journals = read_journals(folder);
-  bool shared = journals.size() > 1 || (!journals.empty() && journals.front().worker != 0);
   Space space = make_space(config, base);
   History history(config.at == "best", shared);
   SweepView view{.config = std::move(config), .space = std::move(space), .history = std::move(history)};
   view.max_epochs = base.train.epochs;
-  for (SweepEvent& event : merge(journals)) view.add(std::move(event));
+  return view;
+}
+
+SweepView open_sweep(const fs::path& folder) {
+  std::vector<WorkerJournal> journals;
+  for (const auto& [worker, path] : find_journals(folder)) {
+    journals.push_back({.worker = worker, .path = path, .content = read_journal(path)});
+  }
+  bool shared = journals.size() > 1 || (!journals.empty() && journals.front().worker != 0);
+  SweepView view = open_sweep_without_records(folder, shared);
+  for (const auto& [journal, record] : merge(journals)) {
+    try {
+      view.add({.worker = journal->worker, .record = *record});
+    } catch (const DataError& error) {
+      throw DataError("{}: {}", journal->path.string(), error.what());
+    }
+  }
   view.last_sign = std::max(view.last_sign, newest_touch(folder));
   // A line that is being written looks torn too: that is nothing to be told of.
   if (!view.is_open() || view.is_silent(seconds_since_1970())) {
@@ -101,6 +96,32 @@ SweepView open_sweep(const std::filesystem::path& folder) {
     }
   }
   return view;
+}
+
+fs::path find_sweep(const std::string& text, const std::string& run_directory) {
+  std::error_code ignored;
+  fs::path path(text);
+  if (fs::is_directory(path, ignored)) {
+    if (!run_directory.empty())
+      throw UsageError("--run-dir goes with a sweep file, and {} is a folder", text);
+    if (is_absent(path / "sweep.toml")) {
+      throw MissingInputError("{}: no sweep.toml there: it is no sweep's folder (runs/<sweep.name>)", text);
+    }
+    return path;
+  }
+  if (!fs::is_regular_file(path, ignored)) {
+    throw MissingInputError("{}: neither a sweep's folder (runs/<sweep.name>) nor a sweep file", text);
+  }
+  fs::path beside = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (path.filename() == "sweep.toml" && fs::is_directory(beside / "journal", ignored)) return beside;
+  SweepConfig config = load_sweep_config(text);
+  fs::path folder = run_directory.empty() ? fs::path("runs") / config.sweep.name : fs::path(run_directory);
+  if (is_absent(folder / "sweep.toml")) {
+    throw MissingInputError(
+        "{}: the sweep of {} has not been begun there (--run-dir DIR if it lies elsewhere)", folder.string(),
+        text);
+  }
+  return folder;
 }
 
 }  // namespace trireme
