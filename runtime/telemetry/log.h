@@ -18,11 +18,11 @@ namespace trireme {
 enum class LogLevel { info, warning, error };
 
 struct LogOptions {
-  std::filesystem::path file;   // log.txt, appended to; empty for none. Only rank 0 opens it.
-  std::FILE* console = stderr;  // null for none
-  bool quiet = false;           // the console gets warnings and errors only
+  std::filesystem::path file = {};  // log.txt, appended to; empty for none. Only rank 0 opens it.
+  std::FILE* console = stderr;      // null for none
+  bool quiet = false;               // the console gets warnings and errors only
   int rank = 0;
-  std::string host;
+  std::string host = {};
 };
 
 // Rank 0 writes everything to both places: log.txt with date, time and level ("2026-01-31 12:00:00.123 info
@@ -53,8 +53,8 @@ class Logger {
   // Into log.txt alone (rank 0).
   void write_to_file(LogLevel level, std::string_view message);
 
-  // The status: a line, or several with newlines between (fewer than the terminal has), redrawn below whatever
-  // is logged; empty takes it away. Only drawn on a terminal, by rank 0, when not quiet.
+  // The status: a line, or several with newlines between (fewer than the terminal has), redrawn below
+  // whatever is logged; empty takes it away. Only drawn on a terminal, by rank 0, when not quiet.
   void set_status(std::string_view text);
   // Whether a status line can be drawn.
   bool has_terminal() const { return terminal_.exists(); }

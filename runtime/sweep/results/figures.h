@@ -1,9 +1,8 @@
-// What trials have measured beside their scores, and trials as JSON: what the files are made of.
+// What trials have measured beside their scores.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,10 +18,5 @@ std::map<int64_t, std::map<int64_t, Figures>> figures_of(const SweepView& view);
 
 // The epoch that a trial's scores come from: of its last report, or its best one (objective.at).
 int64_t epoch_of_scores(const Trial& trial);
-
-// A value as JSON: a number, a truth value, a text, or (a list) its TOML text; null where it is not active,
-// and where JSON cannot say it.
-nlohmann::ordered_json json_value(const Space& space, size_t parameter, double value);
-nlohmann::ordered_json json_number(double value);
 
 }  // namespace trireme

@@ -6,7 +6,7 @@
 
 #include "comm/communicator.h"
 #include "sweep/importance.h"
-#include "sweep/results/figures.h"
+#include "sweep/results/json_values.h"
 #include "sweep/results/progress.h"
 #include "sweep/results/timeline.h"
 #include "sweep/results/words.h"

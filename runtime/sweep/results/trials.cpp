@@ -7,6 +7,7 @@
 #include "base/atomic_file.h"
 #include "sweep/results.h"
 #include "sweep/results/figures.h"
+#include "sweep/results/json_values.h"
 #include "sweep/results/words.h"
 
 namespace trireme {
