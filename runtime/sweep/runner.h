@@ -26,7 +26,8 @@ struct TrialMeasure {
   int64_t epoch = 0;
   int64_t step = 0;
   double seconds = 0;
-  std::map<std::string, double> figures;  // "validation.loss": may be nan
+  // "validation.loss": may be nan; also "train_seconds", "samples_per_second" and "parameters".
+  std::map<std::string, double> figures;
 };
 
 struct TrialEnd {
@@ -46,7 +47,13 @@ using TrialRunner = std::function<TrialEnd(const TrialOrder& order, Communicator
                                            const std::function<Verdict(const TrialMeasure&)>& report,
                                            KeptState* kept, const std::function<bool()>& stop)>;
 
-// The runner that trains. Threads and memory of a rank are as `ranks_on_node` share the machine.
+// The runner that trains; runs are silent but for log.txt in their folders. ranks_on_node: ranks of the world
+// that share this one's cores (Placement::core_sharers of all of them): train.threads = 0 means this rank's
+// part of these, whatever the group.
+//
+// A failure is a TrialEnd where all ranks of the group are sure to have it: what is found while the run is
+// put together, a loss that is no number, a checkpoint that cannot be written or read. On a group of one
+// everything is, memory that runs out too.
 TrialRunner make_training_runner(int ranks_on_node);
 
 }  // namespace trireme

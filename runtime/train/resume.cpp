@@ -8,23 +8,12 @@
 #include "base/error.h"
 #include "checkpoint/load.h"
 #include "train/average.h"
+#include "train/position_card.h"
 #include "train/tensor_views.h"
+#include "train/together.h"
 
 namespace trireme {
 namespace {
-
-// The parts of a position that travel, as plain numbers.
-struct PositionCard {
-  int64_t present;  // 0: there is no checkpoint
-  int64_t step, samples;
-  double train_seconds;
-  double learning_rate_factor;
-  int64_t skipped_steps;
-  LossScaleState loss_scale;  // scale 0: the checkpoint has none
-  int64_t has_validation, validation_step, validation_epoch;
-  double loss;
-  std::array<double, 4> figures;  // nan: the model has none such
-};
 
 // Names in CheckpointRun::numbers.
 constexpr const char* rate_factor_number = "learning_rate_factor";
@@ -38,12 +27,6 @@ double number_of(const CheckpointRun& run, const char* name, double absent) {
   return found == run.numbers.end() ? absent : found->second;
 }
 
-// Both kinds of record in one order.
-template <class Record>
-auto figures_of(Record& record) {
-  return std::array{&record.accuracy, &record.perplexity, &record.generator_loss, &record.discriminator_loss};
-}
-
 template <class From, class To>
 void copy_figures(const From& from, To& to) {
   to.step = from.step;
@@ -55,7 +38,7 @@ void copy_figures(const From& from, To& to) {
 }
 
 PositionCard card_of(const CheckpointRun& run) {
-  PositionCard card{};
+  PositionCard card;
   card.present = 1;
   card.step = run.step;
   card.samples = run.samples;
@@ -64,37 +47,8 @@ PositionCard card_of(const CheckpointRun& run) {
   card.skipped_steps = static_cast<int64_t>(number_of(run, skipped_number, 0));
   card.loss_scale = {number_of(run, loss_scale_number, 0),
                      static_cast<int64_t>(number_of(run, good_steps_number, 0))};
-  if (run.validation) {
-    card.has_validation = 1;
-    card.validation_step = run.validation->step;
-    card.validation_epoch = run.validation->epoch;
-    card.loss = run.validation->loss;
-    auto figures = figures_of(*run.validation);
-    for (size_t i = 0; i < figures.size(); ++i) card.figures[i] = figures[i]->value_or(std::nan(""));
-  }
+  if (run.validation) put_validation(*run.validation, card);
   return card;
-}
-
-RunPosition position_of_card(const PositionCard& card) {
-  RunPosition position;
-  if (card.present == 0) return position;
-  position.step = card.step;
-  position.samples = card.samples;
-  position.train_seconds = card.train_seconds;
-  position.learning_rate_factor = card.learning_rate_factor;
-  position.skipped_steps = card.skipped_steps;
-  if (card.has_validation != 0) {
-    ValidationRecord record;
-    record.step = card.validation_step;
-    record.epoch = card.validation_epoch;
-    record.loss = card.loss;
-    auto figures = figures_of(record);
-    for (size_t i = 0; i < figures.size(); ++i) {
-      if (!std::isnan(card.figures[i])) *figures[i] = card.figures[i];
-    }
-    position.validation = record;
-  }
-  return position;
 }
 
 // Of the run that made the checkpoint.
@@ -197,13 +151,6 @@ void begin_averages(const Learner& learner, const std::vector<WholeState>& state
   }
 }
 
-void broadcast_net(Communicator& communicator, Net& net, const WholeState& state) {
-  Arenas& arenas = net.arenas();
-  communicator.broadcast(arenas.parameters.data(), arenas.parameters.bytes(), 0);
-  communicator.broadcast(arenas.state.data(), arenas.state.bytes(), 0);
-  net.spread_state(state);
-}
-
 // What does not fit is of another model or optimizer: says which this run has.
 std::optional<LoadedCheckpoint> load(const Session& session, const std::filesystem::path& checkpoints,
                                      const LoadTargets& targets,
@@ -246,14 +193,21 @@ CheckpointContent checkpoint_content(Session& session, const RunPosition& positi
   return content;
 }
 
+void spread_net(Communicator& communicator, Net& net, const WholeState& state) {
+  Arenas& arenas = net.arenas();
+  communicator.broadcast(arenas.parameters.data(), arenas.parameters.bytes(), 0);
+  communicator.broadcast(arenas.state.data(), arenas.state.bytes(), 0);
+  net.spread_state(state);
+}
+
 Resumed resume(Session& session, const std::filesystem::path& checkpoints, Logger& log) {
   Learner& learner = *session.learner;
   auto nets = learner.nets();
   Resumed resumed;
-  PositionCard card{};
+  PositionCard card;
   std::vector<WholeState> states;
   for (const auto& net : nets) states.push_back(net->whole_state(session.communicator.rank() == 0));
-  if (session.communicator.rank() == 0) {
+  on_rank_zero(session.communicator, [&] {
     auto warn = [&log](const std::string& message) { log.warning("{}", message); };
     if (auto loaded = load(session, checkpoints, load_targets(learner, states), warn)) {
       if (!loaded->has_slots) begin_averages(learner, states);
@@ -261,14 +215,14 @@ Resumed resume(Session& session, const std::filesystem::path& checkpoints, Logge
       warn_of_changes(session, loaded->run, log);
       resumed.from = loaded->directory;
     }
-  }
+  });
   session.communicator.broadcast(&card, sizeof card, 0);
   if (card.present != 0) {
-    for (size_t i = 0; i < nets.size(); ++i) broadcast_net(session.communicator, *nets[i], states[i]);
+    for (size_t i = 0; i < nets.size(); ++i) spread_net(session.communicator, *nets[i], states[i]);
     learner.parameters_changed();
     if (learner.loss_scale() && card.loss_scale.scale > 0) learner.loss_scale()->set_state(card.loss_scale);
   }
-  resumed.position = position_of_card(card);
+  resumed.position = position_of(card);
   return resumed;
 }
 

@@ -16,6 +16,9 @@ namespace trireme {
 // `later`.
 CheckpointContent checkpoint_content(Session& session, const RunPosition& position);
 
+// Collective: what rank 0 has put into the net's arenas and into `state`, its whole state, to all ranks.
+void spread_net(Communicator& communicator, Net& net, const WholeState& state);
+
 struct Resumed {
   RunPosition position;                            // 0 when there was nothing
   std::optional<std::filesystem::path> from = {};  // rank 0: the checkpoint's folder

@@ -24,11 +24,15 @@ void remove_tree(const fs::path& path) {
 void RunDirectory::empty(const fs::path& workshop) const {
   // The newest state goes last: a kill in between leaves nothing that looks whole but is not. The claim to
   // the run, which lies with the checkpoints, stays.
-  for (const fs::path& one : {summary(), metrics(), config(), log()}) remove_tree(one);
+  remove_notes();
   std::vector<CheckpointEntry> all = list_checkpoints(checkpoints());
   for (auto entry = all.rbegin(); entry != all.rend(); ++entry) delete_checkpoint(entry->directory, workshop);
   remove_leftovers(checkpoints(), std::numeric_limits<int64_t>::max());
   sync_directory(path_);
+}
+
+void RunDirectory::remove_notes() const {
+  for (const fs::path& one : {summary(), metrics(), config(), log()}) remove_tree(one);
 }
 
 bool RunDirectory::says_finished() const {

@@ -24,6 +24,8 @@ class RunDirectory {
   // Removes what an earlier run left in it (checkpoints, metrics, summary, log, config) and nothing else.
   // `workshop` is that of the caller's RunClaim. Throws IoError, ClaimError.
   void empty(const std::filesystem::path& workshop) const;
+  // The same, but for checkpoints, which stay. Throws IoError.
+  void remove_notes() const;
   // Whether summary.json says that the run is finished; false when there is none or it cannot be understood.
   bool says_finished() const;
   // Removes an earlier start's summary: from now on it would be wrong.

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "data/sampler.h"
+#include "train/together.h"
 #include "train/virtual_ranks.h"
 
 namespace trireme {
@@ -31,6 +32,13 @@ bool all_overlap(const Config& config, Communicator& communicator, const Placeme
   return lacking == 0;
 }
 
+// Collective: where a file is missing on one node alone, all ranks fail.
+Datasets open_together(const DataConfig& config, Communicator& communicator) {
+  Datasets data;
+  on_every_rank(communicator, [&] { data = open_datasets(config); });
+  return data;
+}
+
 }  // namespace
 
 RunLength run_length(const Config& config, int64_t samples) {
@@ -45,7 +53,7 @@ Session::Session(const Config& session_config, Communicator& session_communicato
     : config(session_config),
       communicator(session_communicator),
       placement(place_ranks(communicator)),
-      data(open_datasets(config.data)),
+      data(open_together(config.data, communicator)),
       threads(compute_threads(config, placement.threads())),
       overlap(all_overlap(config, communicator, placement, threads)) {
   make(batch_sizes(config.data, sharing_of(config, communicator), data.training->size(),

@@ -9,6 +9,7 @@
 #include "telemetry/process.h"
 #include "telemetry/progress.h"
 #include "train/divergence.h"
+#include "train/kept_state.h"
 #include "train/meter.h"
 #include "train/resume.h"
 #include "train/saving.h"
@@ -28,19 +29,20 @@ constexpr int most_rollbacks = 3;
 
 class StepLoop {
  public:
-  StepLoop(Session& session, RunPosition& position, const TrainOptions& options,
+  StepLoop(Session& session, RunPosition& position, const Beginning& beginning, const TrainOptions& options,
            const std::filesystem::path& checkpoints, const RunClaim* claim, MetricsWriter* metrics,
            Logger& log)
       : session_(session),
         position_(position),
+        beginning_(beginning),
         options_(options),
         checkpoints_(checkpoints),
         metrics_(metrics),
         log_(log),
         progress_(log, progress_options()),
-        saving_(session, checkpoints, claim, metrics, options.hooks, log),
         seconds_before_(position.train_seconds) {
-    start_here();
+    if (options.saves) saving_.emplace(session, checkpoints, claim, metrics, options.hooks, log);
+    start_here(beginning.saved);
   }
 
   LoopEnd run() {
@@ -52,6 +54,7 @@ class StepLoop {
     while (true) {
       activity().begin_phase("training");
       end.stopped = false;
+      end.judged = Go::on;
       bool last = position_.step >= session_.length.total_steps;
       bool validates = validation_due();
       if (stop_voted_ && position_.step == 0) {  // nothing to save yet
@@ -62,6 +65,9 @@ class StepLoop {
         end.stopped = true;
       } else if (validates) {
         end.stopped = !run_validation();
+        if (!end.stopped && !last && options_.judge) end.judged = options_.judge(*position_.validation);
+        if (end.judged == Go::drop) break;
+        end.stopped = end.stopped || end.judged == Go::pause;
       }
       bool saves = checkpoint_due() || last || end.stopped;
       if (saves && !save(last || end.stopped)) continue;
@@ -71,7 +77,10 @@ class StepLoop {
     activity().begin_phase("end");
     position_.train_seconds = train_seconds();
     end.startup_seconds = startup_seconds_;
-    end.saving = saving_.figures();
+    if (saving_) {
+      saving_->settle();
+      end.saving = saving_->figures();
+    }
     end.samples_per_second = meter_.samples_per_second();
     end.data_stall_fraction = meter_.stall_fraction();
     // The rank that waits longest holds up all.
@@ -81,9 +90,9 @@ class StepLoop {
 
  private:
   // At the start and after a rollback: what is loaded and what is saved is that of `position_`.
-  void start_here() {
+  void start_here(bool saved) {
     loader_.emplace(Loader::training(*session_.data.training, session_.config.data, loader_options()));
-    saved_step_ = position_.step > 0 ? position_.step : -1;
+    saved_step_ = position_.step > 0 && saved ? position_.step : -1;
     saved_validation_ = validation_step();
   }
 
@@ -127,7 +136,10 @@ class StepLoop {
     if (!record) return false;
     position_.validation = record;
     if (metrics_) metrics_->write(*record);
-    if (options_.hooks.after_validation) options_.hooks.after_validation(*record);
+    if (options_.hooks.after_validation) {
+      options_.hooks.after_validation(
+          {*record, train_seconds(), meter_.samples_per_second(), session_.learner->parameter_count()});
+    }
     log_.info("validation after step {} (epoch {}): {}", record->step, record->epoch, figures_text(*record));
     return true;
   }
@@ -146,7 +158,7 @@ class StepLoop {
     activity().begin_phase("checkpoint");
     Clock::time_point start = Clock::now();
     position_.train_seconds = train_seconds();
-    bool finite = saving_.save(position_);
+    bool finite = saving_ ? saving_->save(position_) : session_.learner->parameters_are_finite();
     meter_.add_checkpoint(seconds_between(start, Clock::now()));
     if (!finite) {
       give_up_or_roll_back(fmt::format(
@@ -157,7 +169,7 @@ class StepLoop {
     }
     saved_step_ = position_.step;  // also where it fails: it is not tried again at every step
     saved_validation_ = validation_step();
-    if (must) saving_.require(position_.step);
+    if (must && saving_) saving_->require(position_.step);
     return true;
   }
 
@@ -166,8 +178,8 @@ class StepLoop {
     if (session_.config.train.on_nan != "rollback") {
       throw DivergenceError("{}, then start again (checkpoints from before are kept)", why);
     }
-    saving_.settle();
-    if (int64_t written = saving_.written(); written != written_at_rollback_) {
+    if (saving_) saving_->settle();
+    if (int64_t written = saving_ ? saving_->written() : 0; written != written_at_rollback_) {
       written_at_rollback_ = written;
       rollbacks_ = 0;
     }
@@ -181,18 +193,27 @@ class StepLoop {
                  why, rollbacks_, most_rollbacks, position_.step, position_.learning_rate_factor);
   }
 
-  // Everything but the clock is as it was at the newest good checkpoint, or at the very start where there is
-  // none; the learning rate stays halved.
+  // Everything but the clock is as it was at the newest good checkpoint, or where the run began where there
+  // is none; the learning rate stays halved.
   void roll_back() {
     double factor = position_.learning_rate_factor * 0.5;
     session_.learner->restart();
-    position_ = resume(session_, checkpoints_, log_).position;
+    bool saved = true;
+    if (saving_) {
+      position_ = resume(session_, checkpoints_, log_).position;
+    } else if (beginning_.from_memory) {
+      Taken taken = take_state(session_, options_.begin_from);
+      position_ = taken.position;
+      saved = taken.saved;
+    } else {
+      position_ = {};
+    }
     position_.learning_rate_factor = factor;
     if (metrics_) metrics_->rewind(position_.step);
     last_loss_ = std::nan("");
     meter_.forget();
     progress_.go_back(point());
-    start_here();
+    start_here(saved);
   }
 
   // What a watchdog is told.
@@ -232,7 +253,7 @@ class StepLoop {
   }
 
   void tell(const StepOutcome& outcome) {
-    saving_.tell();
+    if (saving_) saving_->tell();
     progress_.update(point());
     if (options_.hooks.after_step) options_.hooks.after_step(record(outcome));
     if (at_epoch_end()) progress_.epoch_end(point());
@@ -261,12 +282,13 @@ class StepLoop {
 
   Session& session_;
   RunPosition& position_;
+  Beginning beginning_;
   const TrainOptions& options_;
   std::filesystem::path checkpoints_;
   MetricsWriter* metrics_;
   Logger& log_;
   Progress progress_;
-  Saving saving_;
+  std::optional<Saving> saving_;
   std::optional<Loader> loader_;
   int64_t saved_step_ = -1;
   int64_t saved_validation_ = -1;
@@ -289,10 +311,10 @@ bool agree_to_stop(Communicator& communicator, const TrainOptions& options) {
   return stop != 0;
 }
 
-LoopEnd run_steps(Session& session, RunPosition& position, const TrainOptions& options,
-                  const std::filesystem::path& checkpoints, const RunClaim* claim, MetricsWriter* metrics,
-                  Logger& log) {
-  return StepLoop(session, position, options, checkpoints, claim, metrics, log).run();
+LoopEnd run_steps(Session& session, RunPosition& position, const Beginning& beginning,
+                  const TrainOptions& options, const std::filesystem::path& checkpoints,
+                  const RunClaim* claim, MetricsWriter* metrics, Logger& log) {
+  return StepLoop(session, position, beginning, options, checkpoints, claim, metrics, log).run();
 }
 
 }  // namespace trireme

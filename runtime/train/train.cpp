@@ -10,11 +10,13 @@
 #include "checkpoint/reader.h"
 #include "comm/world.h"
 #include "telemetry/log.h"
+#include "train/kept_state.h"
 #include "train/resume.h"
 #include "train/run_directory.h"
 #include "train/saving.h"
 #include "train/session.h"
 #include "train/step_loop.h"
+#include "train/together.h"
 
 namespace trireme {
 namespace {
@@ -51,30 +53,42 @@ class Run {
       : config_(config), communicator_(communicator), options_(options), directory_(directory) {}
 
   TrainResult go() {
+    learn_wishes();
     communicator_.activity().begin_phase("claiming the run");
-    claim_run();
+    if (options_.saves) claim_run();
     communicator_.activity().begin_phase("loading");
     session_ = std::make_unique<Session>(config_, communicator_);
-    bool emptied_before = rank_zero() && claim_->emptied_by_this_job();
-    if (rank_zero() && options_.fresh && !emptied_before) {
-      directory_.empty(claim_->workshop());
-      claim_->mark_emptied();
-    }
+    bool emptied_before = claim_ && claim_->emptied_by_this_job();
+    on_rank_zero(communicator_, [&] { prepare_directory(emptied_before); });
     Logger log(log_options(communicator_, options_, directory_));
     if (options_.fresh && emptied_before) {
       log.info("--fresh was done by an earlier start of this SLURM job: this one goes on");
     }
     if (agree_to_stop(communicator_, options_)) return stopped_early(log);
-    if (is_finished(log)) return already_finished(log);
+    if (!begins_from_memory_ && options_.saves && is_finished(log)) return already_finished(log);
     // Rank 0's word is enough for the watchdog.
-    communicator_.activity().set_resumable(rank_zero() && newest_step() >= 0);
+    communicator_.activity().set_resumable(rank_zero() && options_.saves && newest_step() >= 0);
 
-    Resumed resumed = resume(*session_, directory_.checkpoints(), log);
-    position_ = resumed.position;
+    Beginning beginning{.from_memory = begins_from_memory_};
+    std::string from;
+    if (begins_from_memory_) {
+      Taken taken = take_state(*session_, options_.begin_from);
+      position_ = taken.position;
+      beginning.saved = taken.saved;
+      from = "the state in memory";
+    } else if (options_.saves) {
+      Resumed resumed = resume(*session_, directory_.checkpoints(), log);
+      position_ = resumed.position;
+      if (resumed.from) from = resumed.from->string();
+    }
     std::unique_ptr<MetricsWriter> metrics;
-    if (rank_zero()) metrics = begin(resumed, log);
-    LoopEnd end =
-        run_steps(*session_, position_, options_, directory_.checkpoints(), claim_.get(), metrics.get(), log);
+    on_rank_zero(communicator_, [&] { metrics = begin(from, log); });
+    LoopEnd end = run_steps(*session_, position_, beginning, options_, directory_.checkpoints(), claim_.get(),
+                            metrics.get(), log);
+    if (keeps_state_ && end.judged != Go::drop && position_.step > 0) {
+      keep_state(*session_, position_, options_.keep_in);
+      if (rank_zero()) options_.keep_in->saved = options_.saves;
+    }
     return finish(end, log);
   }
 
@@ -100,9 +114,22 @@ class Run {
  private:
   bool rank_zero() const { return communicator_.rank() == 0; }
 
+  // Collective: what rank 0's caller wants done with states in memory.
+  void learn_wishes() {
+    int64_t wishes[2] = {0, 0};
+    if (rank_zero()) {
+      wishes[0] = options_.begin_from != nullptr && !options_.begin_from->empty();
+      wishes[1] = options_.keep_in != nullptr;
+    }
+    communicator_.broadcast(wishes, sizeof wishes, 0);
+    begins_from_memory_ = wishes[0] != 0;
+    keeps_state_ = wishes[1] != 0;
+    claimed_ = !options_.saves;
+  }
+
   // Collective: one start at a time.
   void claim_run() {
-    if (rank_zero()) {
+    on_rank_zero(communicator_, [this] {
       ClaimOptions claim;
       claim.newest_step = [this] { return newest_step(); };
       claim.restarts = config_.checkpoint.restarts;
@@ -110,9 +137,19 @@ class Run {
         if (options_.console != nullptr) fmt::print(options_.console, "{}\n", message);
       };
       claim_ = std::make_unique<RunClaim>(directory_.checkpoints(), claim);
-    }
-    communicator_.barrier();
+    });
     claimed_ = true;
+  }
+
+  // Rank 0.
+  void prepare_directory(bool emptied_before) const {
+    if (!options_.saves) {
+      make_directories(directory_.path());
+      if (options_.fresh) directory_.remove_notes();
+    } else if (options_.fresh && !emptied_before) {
+      directory_.empty(claim_->workshop());
+      claim_->mark_emptied();
+    }
   }
 
   // A stop has saved its state: that there is no room for its summary is no reason to say that it failed.
@@ -169,7 +206,7 @@ class Run {
   }
 
   // Rank 0: from here on the run directory tells of this start.
-  std::unique_ptr<MetricsWriter> begin(const Resumed& resumed, Logger& log) const {
+  std::unique_ptr<MetricsWriter> begin(const std::string& from, Logger& log) const {
     directory_.begin();
     write_file_atomically(directory_.config(), dump_config(config_));
     const Session& s = *session_;
@@ -192,9 +229,9 @@ class Run {
     log.info("model {} with {} parameters; {} training samples in {}; batch {}, {} steps an epoch, {} in all",
              config_.model.kind, s.learner->parameter_count(), s.data.training->size(), config_.data.train,
              config_.data.batch, s.length.steps_per_epoch, s.length.total_steps);
-    if (resumed.from) {
-      log.info("resuming from {} at step {} (epoch {}, {} steps into it)", resumed.from->string(),
-               position_.step, s.epoch_of(position_.step) + 1, position_.step % s.length.steps_per_epoch);
+    if (!from.empty()) {
+      log.info("resuming from {} at step {} (epoch {}, {} steps into it)", from, position_.step,
+               s.epoch_of(position_.step) + 1, position_.step % s.length.steps_per_epoch);
       if (position_.learning_rate_factor != 1) {
         log.warning("an earlier rollback still holds: the learning rate is {} times the schedule's",
                     position_.learning_rate_factor);
@@ -210,11 +247,12 @@ class Run {
     // Ranks that drifted apart would make a hash that says nothing.
     require_agreement(communicator_, "the trained parameters", session_->learner->parameters_fingerprint());
     TrainResult result;
-    result.state = end.stopped ? Outcome::stopped : Outcome::finished;
+    result.state = end.stopped || end.judged == Go::drop ? Outcome::stopped : Outcome::finished;
+    result.judged = end.judged;
     result.steps = position_.step;
     result.parameters_sha256 = session_->learner->parameters_sha256();
     result.validation = position_.validation;
-    if (rank_zero()) {
+    on_rank_zero(communicator_, [&] {
       Summary summary = summary_of(*session_, position_);
       summary.state = result.state;
       summary.startup_seconds = end.startup_seconds;
@@ -225,15 +263,24 @@ class Run {
       summary.checkpoints_written = end.saving.written;
       summary.checkpoints_failed = end.saving.failed;
       summary.checkpoint_stall_seconds = end.saving.stall_seconds;
-      require_workshop(claim_->workshop());
-      clear_up(position_.step);
+      if (claim_) {
+        require_workshop(claim_->workshop());
+        clear_up(position_.step);
+      }
       write_summary_of(result.state, summary, log);
-      if (!end.stopped) mark_done(log);
-      log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}",
-               end.stopped ? "stopped by request, state saved," : "finished", position_.step,
-               position_.train_seconds, end.samples_per_second, result.parameters_sha256.substr(0, 16));
-    }
+      if (result.state == Outcome::finished) mark_done(log);
+      log.info("{} after {} steps, {:.1f} s of training, {:.0f} samples/s; parameters {}", ending_of(end),
+               position_.step, position_.train_seconds, end.samples_per_second,
+               result.parameters_sha256.substr(0, 16));
+    });
     return result;
+  }
+
+  std::string ending_of(const LoopEnd& end) const {
+    if (end.judged == Go::drop) return "ended early, nothing more saved,";
+    if (!end.stopped) return "finished";
+    return fmt::format("{}, state {},", end.judged == Go::pause ? "paused" : "stopped by request",
+                       options_.saves ? "saved" : "not saved");
   }
 
   // The run is finished, whatever becomes of this note: without it another start counts as one without
@@ -260,7 +307,9 @@ class Run {
   const TrainOptions& options_;
   const RunDirectory& directory_;
   std::unique_ptr<RunClaim> claim_;  // rank 0 alone
-  bool claimed_ = false;
+  bool claimed_ = false;             // or nobody else can be there
+  bool begins_from_memory_ = false;  // these two are the same on all ranks
+  bool keeps_state_ = false;
   std::unique_ptr<Session> session_;
   RunPosition position_;
 };
@@ -278,8 +327,10 @@ TrainResult train(const Config& config, Communicator& communicator, const TrainO
   Run run(config, communicator, options, directory);
   try {
     return run.go();
-  } catch (const ClaimError&) {
-    throw;  // the run is another's
+  } catch (const Error& error) {
+    // ClaimError, which other ranks than 0 get without its type: the run is another's.
+    if (error.code() != ExitCode::usage) run.leave_failure(error.what());
+    throw;
   } catch (const std::exception& error) {
     run.leave_failure(error.what());
     throw;

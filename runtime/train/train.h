@@ -22,10 +22,17 @@ struct DivergenceError : CodedError<ExitCode::internal> {
   using CodedError::CodedError;
 };
 
+// A validation, and how the run stands at that moment.
+struct ValidationMoment : ValidationRecord {
+  double train_seconds = 0;       // so far, over all starts
+  double samples_per_second = 0;  // of this start's steps
+  int64_t parameters = 0;         // learned values
+};
+
 // What a run tells those who watch it: called on every rank, in its thread.
 struct TrainHooks {
   std::function<void(const TrainRecord&)> after_step;  // every step, whatever train.log_every_steps says
-  std::function<void(const ValidationRecord&)> after_validation;
+  std::function<void(const ValidationMoment&)> after_validation;
   std::function<void(int64_t step)> after_checkpoint;  // rank 0 alone: a checkpoint of this step exists now
 };
 
@@ -47,20 +54,25 @@ struct TrainOptions {
   std::FILE* console = stderr;                // null for none
   std::function<bool()> stop_requested = {};  // polled; may turn true on any rank at any time
   TrainHooks hooks = {};
-  // Asked on every rank after each validation but the one at the run's end; all ranks must answer alike. For
+  // Asked on every rank after each validation but the one at the run's end, after hooks.after_validation; all
+  // ranks must answer alike. A run that is begun again after a pause goes on behind that validation. For
   // trials of a sweep.
   std::function<Go(const ValidationRecord&)> judge = {};
-  // Rank 0 of the run: what to begin from in place of checkpoints (kept_state.h), null for none; and where to
-  // leave a copy of the state when the run ends or pauses, null for nowhere. Both must outlive the call.
+  // Rank 0 of the run: what to begin from in place of checkpoints (kept_state.h), null or empty for none; and
+  // where to leave a copy of the state when the run ends or pauses (not when it is dropped, nor where nothing
+  // was trained), null for nowhere. Both must outlive the call, and may be the same.
   const KeptState* begin_from = nullptr;
   KeptState* keep_in = nullptr;
-  // Whether checkpoints are written at all; without them a pause keeps its state in keep_in alone.
+  // Whether checkpoints are read and written at all. Without them nothing is put into checkpoints/, nobody
+  // sees to it that the run directory has one start at a time, a stop loses what was trained, and a pause
+  // keeps its state in keep_in alone.
   bool saves = true;
 };
 
 // As in summary.json, the same on every rank.
 struct TrainResult {
   Outcome state = Outcome::finished;  // finished or stopped; failure is an exception
+  Go judged = Go::on;                 // pause, drop: `stopped` is the judge's doing, not by request
   bool was_finished = false;          // an earlier start had finished the run: nothing was done
   int64_t steps = 0;
   std::string parameters_sha256;  // empty when was_finished
