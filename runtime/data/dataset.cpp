@@ -13,9 +13,9 @@ namespace trireme {
 namespace {
 
 template <class Kind>
-Datasets open_both(const DataConfig& config) {
+Datasets open_both(const DataConfig& config, DataFiles& files) {
   using File = typename Kind::File;
-  auto file = std::make_shared<const File>(config.train, config.cache_bytes);
+  auto file = files.open<File>(config.train, config.cache_bytes);
   Datasets data;
   if (config.validation_fraction > 0) {
     Split split = Kind::split(*file, config);
@@ -25,8 +25,8 @@ Datasets open_both(const DataConfig& config) {
   }
   data.training = std::make_unique<Kind>(file, config, *file);
   if (config.validation.empty()) return data;
-  data.validation = std::make_unique<Kind>(
-      std::make_shared<const File>(config.validation, config.cache_bytes), config, *file);
+  data.validation =
+      std::make_unique<Kind>(files.open<File>(config.validation, config.cache_bytes), config, *file);
   return data;
 }
 
@@ -77,14 +77,16 @@ int64_t targets_bytes(const SampleShape& shape) {
   return 0;
 }
 
-Datasets open_datasets(const DataConfig& config) {
+Datasets open_datasets(const DataConfig& config, DataFiles* files) {
+  DataFiles own;
+  if (files == nullptr) files = &own;
   switch (kind_of(config.train)) {
     case SampleKind::image:
-      return open_both<ImageDataset>(config);
+      return open_both<ImageDataset>(config, *files);
     case SampleKind::table:
-      return open_both<TableDataset>(config);
+      return open_both<TableDataset>(config, *files);
     case SampleKind::text:
-      return open_both<TextDataset>(config);
+      return open_both<TextDataset>(config, *files);
   }
   return {};
 }

@@ -13,6 +13,7 @@
 
 #include "base/sample_shape.h"
 #include "config/config.h"
+#include "data/data_files.h"
 
 namespace trireme {
 
@@ -61,7 +62,8 @@ struct Datasets {
 // training file's statistics, which the model has learned to read.
 // Throws MissingInputError, IoError; DataError naming the file where it breaks its contract (README.md) or
 // does not fit the training file; ConfigError where transforms or the split do not suit the data.
-Datasets open_datasets(const DataConfig& config);
+// `files`: where files may be open already; null for none.
+Datasets open_datasets(const DataConfig& config, DataFiles* files = nullptr);
 
 // One file alone; normalised like `like` (a data set of the same kind) where that is given.
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& path, const DataConfig& config,

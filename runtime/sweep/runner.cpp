@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <memory>
 #include <string_view>
 #include <typeinfo>
 
 #include "base/error.h"
 #include "checkpoint/claim.h"
 #include "config/config.h"
+#include "data/data_files.h"
 #include "train/placement.h"
 #include "train/train.h"
 
@@ -84,12 +86,12 @@ class TrialRun {
            const std::function<Verdict(const TrialMeasure&)>& report, KeptState* kept)
       : order_(order), group_(group), report_(report), kept_(kept) {}
 
-  TrialEnd go(int sharers, const std::function<bool()>& stop) {
+  TrialEnd go(int sharers, DataFiles& files, const std::function<bool()>& stop) {
     try {
       group_.activity().begin_phase("start");
       Config config = parse_config(order_.config, fmt::format("trial {}", order_.trial));
       share_machine(sharers, group_, config);
-      return end_of(train(config, group_, options(stop)));
+      return end_of(train(config, group_, options(files, stop)));
     } catch (const Error& error) {
       if (report_failed_) throw;
       bool alone = group_.size() == 1 && dynamic_cast<const CommError*>(&error) == nullptr;
@@ -102,13 +104,14 @@ class TrialRun {
   }
 
  private:
-  TrainOptions options(const std::function<bool()>& stop) {
+  TrainOptions options(DataFiles& files, const std::function<bool()>& stop) {
     TrainOptions options;
     options.run_directory = order_.run_directory;
     options.quiet = true;
     options.console = nullptr;
     options.stop_requested = stop;
     options.saves = order_.saves;
+    options.files = &files;
     if (group_.rank() == 0) {
       options.begin_from = kept_;
       options.keep_in = order_.keeps_state ? kept_ : nullptr;
@@ -151,10 +154,11 @@ class TrialRun {
 }  // namespace
 
 TrialRunner make_training_runner(int ranks_on_node) {
-  return [sharers = ranks_on_node](const TrialOrder& order, Communicator& group,
-                                   const std::function<Verdict(const TrialMeasure&)>& report, KeptState* kept,
-                                   const std::function<bool()>& stop) {
-    return TrialRun(order, group, report, kept).go(sharers, stop);
+  return [sharers = ranks_on_node, files = std::make_shared<DataFiles>()](
+             const TrialOrder& order, Communicator& group,
+             const std::function<Verdict(const TrialMeasure&)>& report, KeptState* kept,
+             const std::function<bool()>& stop) {
+    return TrialRun(order, group, report, kept).go(sharers, *files, stop);
   };
 }
 

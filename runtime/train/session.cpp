@@ -33,9 +33,9 @@ bool all_overlap(const Config& config, Communicator& communicator, const Placeme
 }
 
 // Collective: where a file is missing on one node alone, all ranks fail.
-Datasets open_together(const DataConfig& config, Communicator& communicator) {
+Datasets open_together(const DataConfig& config, Communicator& communicator, DataFiles* files) {
   Datasets data;
-  on_every_rank(communicator, [&] { data = open_datasets(config); });
+  on_every_rank(communicator, [&] { data = open_datasets(config, files); });
   return data;
 }
 
@@ -49,11 +49,11 @@ RunLength run_length(const Config& config, int64_t samples) {
   return length;
 }
 
-Session::Session(const Config& session_config, Communicator& session_communicator)
+Session::Session(const Config& session_config, Communicator& session_communicator, DataFiles* files)
     : config(session_config),
       communicator(session_communicator),
       placement(place_ranks(communicator)),
-      data(open_together(config.data, communicator)),
+      data(open_together(config.data, communicator, files)),
       threads(compute_threads(config, placement.threads())),
       overlap(all_overlap(config, communicator, placement, threads)) {
   make(batch_sizes(config.data, sharing_of(config, communicator), data.training->size(),

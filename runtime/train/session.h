@@ -37,7 +37,8 @@ class Session {
  public:
   // Opens the data sets, makes the learner, and checks that all ranks agree about config, layouts and
   // starting parameters. Collective. Throws like train().
-  Session(const Config& session_config, Communicator& session_communicator);
+  // `files`: data files that may be open already; null for none.
+  Session(const Config& session_config, Communicator& session_communicator, DataFiles* files = nullptr);
   // The same for a worker, which has a communicator of one (self_communicator()), so that nothing is
   // collective, and validates nothing. With parallel.mode = "parameter_server" its steps leave gradients and
   // statistics in the arenas and update nothing; with "allreduce" they are steps of its own, by an optimizer

@@ -57,7 +57,7 @@ class Run {
     communicator_.activity().begin_phase("claiming the run");
     if (options_.saves) claim_run();
     communicator_.activity().begin_phase("loading");
-    session_ = std::make_unique<Session>(config_, communicator_);
+    session_ = std::make_unique<Session>(config_, communicator_, options_.files);
     bool emptied_before = claim_ && claim_->emptied_by_this_job();
     on_rank_zero(communicator_, [&] { prepare_directory(emptied_before); });
     Logger log(log_options(communicator_, options_, directory_));

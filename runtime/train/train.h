@@ -44,6 +44,7 @@ enum class Go {
 };
 
 struct KeptState;
+class DataFiles;
 
 struct TrainOptions {
   std::filesystem::path run_directory;
@@ -67,6 +68,9 @@ struct TrainOptions {
   // sees to it that the run directory has one start at a time, a stop loses what was trained, and a pause
   // keeps its state in keep_in alone.
   bool saves = true;
+  // Data files that earlier runs of this process have opened, and where this one leaves its own; null for
+  // none. May be shared by threads.
+  DataFiles* files = nullptr;
 };
 
 // As in summary.json, the same on every rank.
