@@ -94,7 +94,9 @@ void Director::run_validation() {
   if (!record) return;
   position_.validation = record;
   metrics_->write(*record);
-  if (start_.setting.options.hooks.after_validation) start_.setting.options.hooks.after_validation(*record);
+  if (const auto& hook = start_.setting.options.hooks.after_validation) {
+    hook({*record, train_seconds(), records_.samples_per_second(), session().learner->parameter_count()});
+  }
   start_.log.info("validation after step {} (epoch {}): {}", record->step, record->epoch,
                   figures_text(*record));
 }
