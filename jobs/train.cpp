@@ -1,7 +1,6 @@
 // trireme-train: trains a network as a TOML file says, on as many ranks as it is started with.
 #include <cstdio>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "comm/run_main.h"
@@ -47,19 +46,9 @@ const CommandSpec command{
               "DIR/checkpoints/  the newest checkpoints"},
 };
 
-// Whether a signal has come, or the end of the SLURM job is near; of that, who `watches_clock`: the ranks
-// agree on stopping anyhow.
+// The ranks agree on stopping anyhow: one of them looks at the clock.
 std::function<bool()> stop_of(const Config& config, bool watches_clock) {
-  if (!watches_clock) return stop_requested;
-  auto job_end = std::make_shared<JobEnd>(config.checkpoint.before_end_seconds);
-  if (!job_end->note().empty()) std::fprintf(stderr, "trireme-train: %s\n", job_end->note().c_str());
-  return [job_end, told = false]() mutable {
-    if (stop_requested()) return true;
-    if (!job_end->near()) return false;
-    if (!told) std::fprintf(stderr, "trireme-train: %s: saving and stopping\n", job_end->note().c_str());
-    told = true;
-    return true;
-  };
+  return stop_by_signal_or_job_end("trireme-train", watches_clock ? config.checkpoint.before_end_seconds : 0);
 }
 
 TrainOptions options_of(const CommandLine& line, const Config& config) {

@@ -79,20 +79,20 @@ json put(const GiveLetter& letter) {
 }
 json put(const ForgetLetter& letter) { return {{"letter", "forget"}, {"trial", letter.trial}}; }
 json put(const LeaveLetter& letter) {
-  return {{"letter", "leave"}, {"code", letter.code}, {"message", letter.message}};
+  return {{"letter", "leave"}, {"stopped", letter.stopped}, {"code", letter.code}, {"message", letter.message}};
 }
 json put(const StateLetter& letter) {
   return {{"letter", "state"},
           {"trial", letter.trial},
           {"ticket", letter.ticket},
-          {"layout", letter.layout},
-          {"bytes", letter.bytes}};
+          {"description", letter.description}};
 }
 
 template <class Enum>
 Enum one_of(const json& value, Enum last) {
   int number = value.get<int>();
-  if (number < 0 || number > static_cast<int>(last)) throw CommError("a letter's state or verdict is {}", number);
+  if (number < 0 || number > static_cast<int>(last))
+    throw CommError("a letter's state or verdict is {}", number);
   return static_cast<Enum>(number);
 }
 
@@ -102,7 +102,8 @@ ReportLetter report_of(const json& object) {
   object.at("epoch").get_to(letter.measure.epoch);
   object.at("step").get_to(letter.measure.step);
   object.at("seconds").get_to(letter.measure.seconds);
-  for (const auto& [name, value] : object.at("figures").items()) letter.measure.figures[name] = number_of(value);
+  for (const auto& [name, value] : object.at("figures").items())
+    letter.measure.figures[name] = number_of(value);
   return letter;
 }
 EndLetter end_of(const json& object) {
@@ -151,9 +152,9 @@ SweepLetter letter_of(const json& object) {
     return GiveLetter{object.at("trial"), object.at("to"), object.at("ticket"), object.at("moves")};
   }
   if (kind == "forget") return ForgetLetter{object.at("trial")};
-  if (kind == "leave") return LeaveLetter{object.at("code"), object.at("message")};
+  if (kind == "leave") return LeaveLetter{object.at("stopped"), object.at("code"), object.at("message")};
   if (kind == "state") {
-    return StateLetter{object.at("trial"), object.at("ticket"), object.at("layout"), object.at("bytes")};
+    return StateLetter{object.at("trial"), object.at("ticket"), object.at("description")};
   }
   throw CommError("there is no letter \"{}\"", kind);
 }

@@ -44,9 +44,9 @@ struct AskedToStopLetter {};
 // Begin a trial.
 struct OrderLetter {
   TrialOrder order;
-  std::vector<int> ranks;  // of the world, rising; the first one is the group's rank 0
-  int group = 0;           // a number for these ranks
-  bool make_group = false; // it is made anew, in place of one of this number
+  std::vector<int> ranks;   // of the world, rising; the first one is the group's rank 0
+  int group = 0;            // a number for these ranks
+  bool make_group = false;  // it is made anew, in place of one of this number
   // The ranks that keep the trial's own state and that of its source, to be fetched by the group's rank 0;
   // -1: none.
   int own_at = -1;
@@ -77,24 +77,25 @@ struct ForgetLetter {
 // Running trials save their state and end.
 struct StopLetter {};
 
-// The sweep is over. `code` not 0: because of an error, which has this exit code.
+// The sweep is over. `stopped`: to be gone on with; `code` not 0: because of an error, which has this exit code.
 struct LeaveLetter {
+  bool stopped = false;
   int code = 0;
   std::string message;
 };
 
 // ---- from worker to worker ----
 
-// What follows by Mailbox::post: the state's pieces of so many bytes, after its position.
+// A state whose pieces follow by Mailbox::post.
 struct StateLetter {
   int64_t trial = 0;
   int ticket = 0;
-  std::string layout;
-  std::vector<uint64_t> bytes;
+  std::string description;  // describe_state()
 };
 
-using SweepLetter = std::variant<ReadyLetter, ReportLetter, EndLetter, AskedToStopLetter, OrderLetter, VerdictLetter,
-                                 GiveLetter, ForgetLetter, StopLetter, LeaveLetter, StateLetter>;
+using SweepLetter =
+    std::variant<ReadyLetter, ReportLetter, EndLetter, AskedToStopLetter, OrderLetter, VerdictLetter,
+                 GiveLetter, ForgetLetter, StopLetter, LeaveLetter, StateLetter>;
 
 std::string to_text(const SweepLetter& letter);
 // Throws CommError when it is none.

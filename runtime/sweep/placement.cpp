@@ -24,8 +24,8 @@ int count_free(const std::vector<bool>& free, const std::vector<int>& ranks, siz
   return found;
 }
 
-// How much is free around a block: in the blocks of twice, four times ... its size that it lies in, the smallest
-// first. The lowest of these breaks up the least.
+// How much is free around a block: in the blocks of twice, four times ... its size that it lies in, the
+// smallest first. The lowest of these breaks up the least.
 std::vector<int> surroundings(const std::vector<bool>& free, const std::vector<int>& ranks, size_t first,
                               size_t width) {
   std::vector<int> found;
@@ -48,7 +48,8 @@ std::vector<int> aligned_block(const std::vector<bool>& free, const std::vector<
     for (size_t first = 0; first + width <= ranks.size(); first += width) {
       if (count_free(free, ranks, first, width) != static_cast<int>(width)) continue;
       Block block{ranks[first] == preferred, surroundings(free, ranks, first, width), &ranks, first};
-      bool better = !best || (block.preferred != best->preferred ? block.preferred : block.around < best->around);
+      bool better =
+          !best || (block.preferred != best->preferred ? block.preferred : block.around < best->around);
       if (better) best = std::move(block);
     }
   }
@@ -84,16 +85,16 @@ std::vector<int> choose_ranks(const std::vector<bool>& free, const std::vector<i
   return chosen;
 }
 
-Placement::Placement(std::vector<int> nodes) : nodes_(std::move(nodes)), free_(nodes_.size(), false) {}
+RankPool::RankPool(std::vector<int> nodes) : nodes_(std::move(nodes)), free_(nodes_.size(), false) {}
 
-std::vector<int> Placement::take(int width, int preferred) {
+std::vector<int> RankPool::take(int width, int preferred) {
   std::vector<int> ranks = choose_ranks(free_, nodes_, width, preferred);
   for (int rank : ranks) free_[static_cast<size_t>(rank)] = false;
   free_ranks_ -= static_cast<int>(ranks.size());
   return ranks;
 }
 
-void Placement::release(int rank) {
+void RankPool::release(int rank) {
   if (free_.at(static_cast<size_t>(rank))) return;
   free_[static_cast<size_t>(rank)] = true;
   ++free_ranks_;

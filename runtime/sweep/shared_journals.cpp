@@ -73,12 +73,22 @@ SharedJournals::SharedJournals(const fs::path& folder, int64_t worker, History& 
   refresh();
 }
 
-int64_t SharedJournals::refresh() {
+void SharedJournals::for_each(const std::function<void(const Record&, int64_t worker)>& tell) const {
+  for (const Record& record : writer_.content().records) tell(record, worker_);
+  for (const auto& [worker, content] : others_) {
+    for (const Record& record : content.records) tell(record, worker);
+  }
+}
+
+int64_t SharedJournals::refresh(const std::function<void(const Record&, int64_t worker)>& told) {
   int64_t count = 0;
   for (const auto& [worker, path] : find_journals(folder_)) {
     if (worker == worker_) continue;
     std::vector<Record> records = read_more(path, others_[worker]);
     apply_all(records, worker, path, history_);
+    for (const Record& record : records) {
+      if (told) told(record, worker);
+    }
     count += static_cast<int64_t>(records.size());
   }
   return count;

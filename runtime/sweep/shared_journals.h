@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -43,13 +44,17 @@ class SharedJournals {
   bool has_others() const { return !others_.empty(); }
   bool is_mine(int64_t trial) const { return history_.worker_of(trial) == worker_; }
 
+  // All records that were there and that refresh() has read, not those appended: a worker's in their order.
+  void for_each(const std::function<void(const Record&, int64_t worker)>& tell) const;
+
   // As JournalWriter's: into the own journal, and not applied.
   Record append(Record record) { return writer_.append(std::move(record)); }
   void sync() { writer_.sync(); }
 
   // Applies what others have written since; returns the number of such records. Opens each of their files:
   // tens of microseconds each on a local disk, a round trip on a network's. Throws as the constructor.
-  int64_t refresh();
+  // `told` is called with each of them and its worker.
+  int64_t refresh(const std::function<void(const Record&, int64_t worker)>& told = {});
 
   // As TrialClaims.
   std::optional<int64_t> claim(int64_t limit = 0) { return claims_.claim(history_, limit); }

@@ -5,15 +5,18 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
 #include "base/program_output.h"
+#include "comm/signals.h"
 
 namespace trireme {
 namespace {
@@ -121,6 +124,20 @@ JobEnd::Answer JobEnd::ask(double limit) {
   if (!end) return Answer::none;
   end_ = *end;
   return Answer::end;
+}
+
+std::function<bool()> stop_by_signal_or_job_end(const std::string& program, double before_end_seconds) {
+  if (before_end_seconds <= 0) return stop_requested;
+  auto job_end = std::make_shared<JobEnd>(before_end_seconds);
+  if (!job_end->note().empty()) std::fprintf(stderr, "%s: %s\n", program.c_str(), job_end->note().c_str());
+  return [job_end, program, told = false]() mutable {
+    if (stop_requested()) return true;
+    if (!job_end->near()) return false;
+    if (!told)
+      std::fprintf(stderr, "%s: %s: saving and stopping\n", program.c_str(), job_end->note().c_str());
+    told = true;
+    return true;
+  };
 }
 
 }  // namespace trireme

@@ -41,4 +41,9 @@ class JobEnd {
   std::string note_;
 };
 
+// Whether a signal has come (comm/signals.h) or, with before_end_seconds > 0, the end of the SLURM job is
+// near: what a job's main polls, on rank 0 with and on others without the latter. Says on stderr, as
+// `program`, what is unusual about the end and why it stops.
+std::function<bool()> stop_by_signal_or_job_end(const std::string& program, double before_end_seconds);
+
 }  // namespace trireme

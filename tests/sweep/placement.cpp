@@ -40,10 +40,11 @@ TEST(Placement, blocks_begin_at_multiples_of_the_width) {
 
 TEST(Placement, narrow_trials_leave_wide_blocks_whole) {
   std::vector<int> nodes = nodes_of(1, 8);
-  EXPECT_THAT(choose_ranks(free_but(8, {5}), nodes, 1), ElementsAre(4));       // beside the busy one
-  EXPECT_THAT(choose_ranks(free_but(8, {4, 5}), nodes, 1), ElementsAre(6));    // in the half that is broken
+  EXPECT_THAT(choose_ranks(free_but(8, {5}), nodes, 1), ElementsAre(4));     // beside the busy one
+  EXPECT_THAT(choose_ranks(free_but(8, {4, 5}), nodes, 1), ElementsAre(6));  // in the half that is broken
   EXPECT_THAT(choose_ranks(free_but(8, {0}), nodes, 2), ElementsAre(2, 3));
-  EXPECT_THAT(choose_ranks(free_but(8, {6}), nodes_of(2, 4), 1), ElementsAre(7));  // in the node that is broken
+  EXPECT_THAT(choose_ranks(free_but(8, {6}), nodes_of(2, 4), 1),
+              ElementsAre(7));  // in the node that is broken
 }
 
 TEST(Placement, a_preferred_rank_comes_first_if_it_is_aligned) {
@@ -66,31 +67,31 @@ TEST(Placement, nothing_where_too_few_are_free) {
 }
 
 TEST(Placement, ranks_are_free_once_they_are_released) {
-  Placement placement(nodes_of(1, 4));
-  EXPECT_FALSE(placement.fits(1));
-  for (int rank = 0; rank < 4; ++rank) placement.release(rank);
-  placement.release(2);  // twice is once
-  EXPECT_EQ(placement.free_ranks(), 4);
-  EXPECT_THAT(placement.take(2), ElementsAre(0, 1));
-  EXPECT_TRUE(placement.fits(2));
-  EXPECT_FALSE(placement.fits(3));
-  EXPECT_THAT(placement.take(3), IsEmpty());
-  EXPECT_EQ(placement.free_ranks(), 2);
+  RankPool pool(nodes_of(1, 4));
+  EXPECT_FALSE(pool.fits(1));
+  for (int rank = 0; rank < 4; ++rank) pool.release(rank);
+  pool.release(2);  // twice is once
+  EXPECT_EQ(pool.free_ranks(), 4);
+  EXPECT_THAT(pool.take(2), ElementsAre(0, 1));
+  EXPECT_TRUE(pool.fits(2));
+  EXPECT_FALSE(pool.fits(3));
+  EXPECT_THAT(pool.take(3), IsEmpty());
+  EXPECT_EQ(pool.free_ranks(), 2);
 }
 
-// Widths 1, 2 and 4 in random order on nodes of 8: whatever fits is placed on ranks that were free, powers of two
-// are hardly ever torn over nodes, and few groups are ever made.
+// Widths 1, 2 and 4 in random order on nodes of 8: whatever fits is placed on ranks that were free, powers of
+// two are hardly ever torn over nodes, and few groups are ever made.
 TEST(Placement, random_widths_are_packed_without_holes) {
-  Placement placement(nodes_of(2, 8));
-  for (int rank = 0; rank < 16; ++rank) placement.release(rank);
+  RankPool pool(nodes_of(2, 8));
+  for (int rank = 0; rank < 16; ++rank) pool.release(rank);
   RandomStream random(7, Purpose::test);
   std::vector<std::vector<int>> running;
   std::set<std::vector<int>> groups;
   std::set<int> busy;
   for (int round = 0; round < 20000; ++round) {
     int width = 1 << random.below(3);
-    if (placement.fits(width)) {
-      std::vector<int> ranks = placement.take(width);
+    if (pool.fits(width)) {
+      std::vector<int> ranks = pool.take(width);
       ASSERT_EQ(ranks.size(), static_cast<size_t>(width));
       ASSERT_TRUE(std::is_sorted(ranks.begin(), ranks.end()));
       for (int rank : ranks) ASSERT_TRUE(busy.insert(rank).second);
@@ -99,12 +100,12 @@ TEST(Placement, random_widths_are_packed_without_holes) {
     } else {
       std::swap(running[random.below(static_cast<uint32_t>(running.size()))], running.back());
       for (int rank : running.back()) {
-        placement.release(rank);
+        pool.release(rank);
         busy.erase(rank);
       }
       running.pop_back();
     }
-    ASSERT_EQ(placement.free_ranks() + static_cast<int>(busy.size()), 16);
+    ASSERT_EQ(pool.free_ranks() + static_cast<int>(busy.size()), 16);
   }
   auto aligned = [](const std::vector<int>& ranks) {
     int width = static_cast<int>(ranks.size());

@@ -1,0 +1,273 @@
+#include "sweep/logic.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace trireme {
+namespace {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+// So long after one rank of a trial has failed alone the others are taken to wait for it for ever.
+constexpr double lonely_seconds = 30;
+
+// What the sweep's record calls the end of a run.
+const char* state_of(TrialEnd::State state) {
+  switch (state) {
+    case TrialEnd::State::finished:
+      return "finished";
+    case TrialEnd::State::stopped:
+      return "stopped";
+    case TrialEnd::State::paused:
+      return "paused";
+    case TrialEnd::State::failed:
+      return "failed";
+    case TrialEnd::State::interrupted:
+      return "interrupted";
+  }
+  throw Error(ExitCode::internal, "an end of a trial without a name");
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> literals_of(const Space& space, const Point& point) {
+  std::vector<std::pair<std::string, std::string>> literals;
+  for (size_t i = 0; i < space.size(); ++i) {
+    if (!std::isnan(point.at(i))) literals.emplace_back(space[i].key, space.literal(i, point[i]));
+  }
+  return literals;
+}
+
+double Utilisation::median_idle_seconds() const {
+  if (idle_seconds.empty()) return 0;
+  std::vector<double> sorted = idle_seconds;
+  auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+SweepLogic::SweepLogic(const SweepConfig& config, const Space& space, Scheduler& scheduler, History& history,
+                       Setting setting)
+    : config_(config),
+      space_(space),
+      scheduler_(scheduler),
+      history_(history),
+      setting_(std::move(setting)),
+      pool_(setting_.nodes) {}
+
+void SweepLogic::write(decltype(Record::what) what) {
+  Record record;
+  record.what = std::move(what);
+  history_.apply(setting_.journal(std::move(record)), setting_.worker);
+}
+
+std::filesystem::path SweepLogic::trial_folder(int64_t trial) const {
+  return setting_.folder / "trials" / fmt::format("{:04}", trial);
+}
+
+void SweepLogic::start(const RestartState& restart, double now) {
+  started_ = now;
+  earlier_seconds_ = restart.seconds;
+  write(StartRecord{.sweep = setting_.identity, .ranks = pool_.ranks(), .version = TRIREME_VERSION});
+  for (const Trial& trial : history_.trials()) {
+    if (trial.state != TrialState::waiting || history_.worker_of(trial.number) != setting_.worker) continue;
+    waiting_[trial.number] = 0;
+    if (trial.attempts > 0 || !trial.reports.empty()) begun_before_.insert(trial.number);
+    auto crashes = restart.crashes.find(trial.number);
+    if (crashes != restart.crashes.end() && crashes->second > config_.sweep.retries) {
+      fail_unbegun(trial.number, fmt::format("crashed {} times", crashes->second));
+    }
+  }
+  look_at_budget(now);
+  move(now);
+}
+
+void SweepLogic::receive(int rank, const SweepLetter& letter, double now) {
+  std::visit(
+      Overloaded{[&](const ReadyLetter&) { pool_.release(rank); },
+                 [&](const ReportLetter& report_letter) { report(rank, report_letter); },
+                 [&](const EndLetter& end_letter) { end(rank, end_letter, now); },
+                 [&](const AskedToStopLetter&) { stop(fmt::format("rank {} was asked to", rank), now); },
+                 [&](const auto&) {
+                   throw CommError("rank {} sent the controller a letter that is not for it", rank);
+                 }},
+      letter);
+  move(now);
+}
+
+void SweepLogic::suggested(std::optional<Proposal> proposal, double now) {
+  int64_t number = asking_.value();
+  asking_.reset();
+  // What comes too late is not written down: it is worked out again when the sweep goes on.
+  if (proposal && phase_ == Phase::working && !over_) {
+    int64_t trial = proposal->record.trial;
+    write(std::move(proposal->record));
+    waiting_[trial] = 0;
+    if (proposal->error.empty()) {
+      configs_[trial] = std::move(proposal->config);
+    } else {
+      fail_unbegun(trial, proposal->error);
+    }
+  }
+  if (!proposal) exhausted_ = "the sampler has no further point";
+  if (static_cast<int64_t>(history_.trials().size()) <= number) setting_.give_back(number);
+  move(now);
+}
+
+void SweepLogic::stop(const std::string& reason, double now) {
+  if (phase_ == Phase::stopping || over_) return;
+  bool told = phase_ == Phase::draining;
+  phase_ = Phase::stopping;
+  stop_reason_ = reason;
+  if (!told) send_all(StopLetter{});
+  move(now);
+}
+
+void SweepLogic::tick(double now) {
+  look_at_budget(now);
+  look_at_broken_groups(now);
+  move(now);
+}
+
+void SweepLogic::look_at_budget(double now) {
+  if (phase_ != Phase::working || over_ || config_.budget.seconds <= 0) return;
+  if (earlier_seconds_ + now - started_ < config_.budget.seconds) return;
+  phase_ = Phase::draining;
+  send_all(StopLetter{});
+}
+
+void SweepLogic::look_at_broken_groups(double now) const {
+  for (const auto& [trial, running] : running_) {
+    if (!running.thrown || now - running.thrown_at < lonely_seconds) continue;
+    throw CommError(
+        "trial {}: a rank has failed ({}), and rank {} of its group has not come back within {:.0f} s: it "
+        "waits for the other in vain. The sweep goes on when it is started again",
+        trial, running.end->reason, *running.held.begin(), lonely_seconds);
+  }
+}
+
+void SweepLogic::send_all(const SweepLetter& letter) {
+  for (int rank = 0; rank < pool_.ranks(); ++rank) letters_.emplace_back(rank, letter);
+}
+
+std::vector<double> SweepLogic::scores_of(const TrialMeasure& measure, std::string& failure) const {
+  std::vector<double> scores;
+  for (const ObjectiveConfig& objective : config_.objectives) {
+    auto found = measure.figures.find(objective.metric);
+    if (found == measure.figures.end()) {
+      std::string names;
+      for (const auto& [name, value] : measure.figures) names += (names.empty() ? "" : ", ") + name;
+      failure =
+          fmt::format("the run measures no {} (but {})", objective.metric, names.empty() ? "nothing" : names);
+      return {};
+    }
+    if (!std::isfinite(found->second)) {
+      failure = fmt::format("{} is {}", objective.metric, found->second);
+      return {};
+    }
+    scores.push_back(objective.maximized ? -found->second : found->second);
+  }
+  return scores;
+}
+
+void SweepLogic::report(int rank, const ReportLetter& letter) {
+  auto found = running_.find(letter.trial);
+  if (found == running_.end() || found->second.ranks.front() != rank) {
+    throw CommError("rank {} reports trial {}, which it does not run", rank, letter.trial);
+  }
+  const TrialMeasure& measure = letter.measure;
+  std::vector<double> scores = scores_of(measure, found->second.failure);
+  if (scores.empty()) {
+    letters_.emplace_back(rank, VerdictLetter{letter.trial, {Verdict::Kind::stop, found->second.failure}});
+    return;
+  }
+  // A run of less than an epoch counts as its first.
+  write(ReportRecord{.trial = letter.trial,
+                     .epoch = std::max<int64_t>(measure.epoch, 1),
+                     .step = measure.step,
+                     .seconds = measure.seconds,
+                     .figures = {measure.figures.begin(), measure.figures.end()},
+                     .scores = std::move(scores)});
+  Verdict verdict = scheduler_.judge(history_, letter.trial);
+  if (verdict.kind != Verdict::Kind::go_on) {
+    write(DecisionRecord{.trial = letter.trial,
+                         .epoch = history_.trial(letter.trial).epochs(),
+                         .verdict = verdict.kind == Verdict::Kind::stop ? "stop" : "pause",
+                         .reason = verdict.reason});
+  }
+  letters_.emplace_back(rank, VerdictLetter{letter.trial, std::move(verdict)});
+}
+
+void SweepLogic::end(int rank, const EndLetter& letter, double now) {
+  auto found = running_.find(letter.trial);
+  if (found == running_.end() || found->second.held.erase(rank) == 0) {
+    throw CommError("rank {} ends trial {}, which it does not run", rank, letter.trial);
+  }
+  Running& running = found->second;
+  utilisation_.busy_seconds += letter.seconds;
+  if (letter.idle_seconds >= 0) utilisation_.idle_seconds.push_back(letter.idle_seconds);
+  running.seconds = std::max(running.seconds, letter.seconds);
+  if (letter.thrown && !std::exchange(running.thrown, true)) running.thrown_at = now;
+  // A failure of any rank is the trial's; else its rank 0 tells.
+  bool failed = letter.end.state == TrialEnd::State::failed;
+  bool has_failed = running.end && running.end->state == TrialEnd::State::failed;
+  if (!has_failed && (failed || !running.end || rank == running.ranks.front())) running.end = letter.end;
+  if (!running.held.empty()) return;
+  Running done = std::move(running);
+  running_.erase(found);
+  end_trial(letter.trial, done, now);
+}
+
+void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
+  TrialEnd& how = *running.end;
+  std::string state = state_of(how.state);
+  std::string reason = how.reason;
+  if (!running.failure.empty()) {
+    state = "failed";
+    reason = running.failure;
+  } else if (how.state == TrialEnd::State::finished && history_.trial(trial).scores.empty()) {
+    state = "failed";
+    reason = fmt::format("it ended without a validation: there is no {}", config_.objectives.front().metric);
+  } else if (how.state == TrialEnd::State::interrupted && phase_ == Phase::draining) {
+    state = "stopped";
+    reason = "budget.seconds is spent";
+  }
+  write(EndRecord{
+      .trial = trial, .state = state, .reason = reason, .seconds = running.seconds, .steps = how.steps});
+  if (running.thrown) groups_[running.ranks].made = false;
+  for (int rank : running.ranks) pool_.release(rank);
+  const Trial& now_is = history_.trial(trial);
+  if (now_is.state == TrialState::waiting) waiting_[trial] = 0;
+  if (now_is.is_over()) ended_.push_back(trial);
+  keep_or_forget(trial, running.ranks.front());
+  // A rank may see the signal that ends the job before the controller does.
+  if (state == "interrupted") stop("a trial was asked to", now);
+}
+
+void SweepLogic::keep_or_forget(int64_t trial, int keeper) {
+  TrialState state = history_.trial(trial).state;
+  if (scheduler_.copies_states() && (state == TrialState::paused || state == TrialState::finished)) {
+    kept_at_[trial] = keeper;
+    return;
+  }
+  if (kept_at_.erase(trial) != 0) letters_.emplace_back(keeper, ForgetLetter{trial});
+}
+
+std::string SweepLogic::config_of(int64_t trial) {
+  auto found = configs_.find(trial);
+  if (found == configs_.end()) return setting_.trial_config(history_.trial(trial).point);
+  std::string config = std::move(found->second);
+  configs_.erase(found);
+  return config;
+}
+
+}  // namespace trireme
