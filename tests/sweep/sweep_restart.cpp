@@ -50,7 +50,7 @@ void expect_each_once(const std::vector<Record>& records, int64_t trials) {
   }
 }
 
-const std::string sweep_text = "sampler = \"random\"\nscheduler = \"SCHEDULER\"\nretries = 1000\n"
+const std::string sweep_text = "sampler = \"random\"\nscheduler = \"SCHEDULER\"\nretries = 100\n"
                                "[sweep.set]\ntrain.epochs = 4\n[budget]\ntrials = 9\n[sweep.asha]\nreduction = 2\n";
 
 std::string text_with(const std::string& scheduler) {
