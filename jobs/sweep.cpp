@@ -13,7 +13,10 @@
 #include "comm/world.h"
 #include "config/command_line.h"
 #include "config/sweep_config.h"
+#include "sweep/controller.h"
 #include "sweep/plan.h"
+#include "sweep/results/commands.h"
+#include "sweep/results/live.h"
 #include "sweep/runner.h"
 #include "sweep/sweep.h"
 #include "telemetry/log.h"
@@ -50,13 +53,22 @@ CommandSuite commands() {
       .examples = {"trireme-sweep configs/sweep_lenet.toml --plan",
                    "mpirun -n 4 trireme-sweep configs/sweep_lenet.toml",
                    "trireme-sweep configs/sweep_lenet.toml --set budget.trials=200"},
-      .files = {"DIR/sweep.toml, DIR/base.toml  what is searched", "DIR/journal/  all that has happened",
+      .files = {"DIR/best.toml  the config of the best trial, ready for trireme-train",
+                "DIR/report.html  the sweep on one page", "DIR/sweep.jsonl  a JSON object a trial",
+                "DIR/sweep.toml, DIR/base.toml  what is searched", "DIR/journal/  all that has happened",
                 "DIR/trials/NNNN/  the run directory of each trial", "DIR/log.txt  what was said"},
   };
-  return {.program = "trireme-sweep",
-          .summary = "Searches hyperparameters inside one job: trials side by side on its ranks.",
-          .default_command = "run",
-          .commands = {run}};
+  std::vector<CommandSpec> all = result_commands();
+  all.insert(all.begin(), std::move(run));
+  return {
+      .program = "trireme-sweep",
+      .summary = "Searches hyperparameters inside one job: trials side by side on its ranks.",
+      .default_command = "run",
+      .commands = std::move(all),
+      .examples = {"mpirun -n 4 trireme-sweep configs/sweep_lenet.toml",
+                   "trireme-sweep show runs/lenet --watch 2", "trireme-sweep best configs/sweep_lenet.toml",
+                   "mpirun -n 4 trireme-sweep importance runs/lenet",
+                   "trireme-sweep export runs/lenet --csv > lenet.csv"}};
 }
 
 int64_t worker_of(const CommandLine& line) {
@@ -99,6 +111,7 @@ int run(const CommandLine& line) {
   Meeting meeting = world.meeting();
   SweepOptions options{.folder = folder, .worker = worker, .fresh = line.has("--fresh")};
   std::unique_ptr<Logger> logger;
+  std::unique_ptr<Live> live;
   if (world.rank() == 0) {
     make_directories(folder);
     logger = std::make_unique<Logger>(LogOptions{.file = std::filesystem::path(folder) / "log.txt",
@@ -107,6 +120,8 @@ int run(const CommandLine& line) {
     logger->info("sweep {} in {}: {} by {} on {} rank{}", config.sweep.name, folder, config.sweep.sampler,
                  config.sweep.scheduler, world.size(), world.size() == 1 ? "" : "s");
     options.tell = [&](const std::string& text) { logger->info("{}", text); };
+    live = std::make_unique<Live>(*logger, LiveOptions{.folder = folder});
+    options.publish = [&](const SweepView& view, bool last) { live->update(view, unix_seconds_now(), last); };
   }
   options.stop_requested =
       stop_by_signal_or_job_end("trireme-sweep", world.rank() == 0 ? base.checkpoint.before_end_seconds : 0);
@@ -121,7 +136,7 @@ int body(int argc, char** argv) {
     if (rank_from_environment() == 0) std::fputs(line.answer.c_str(), stdout);
     return static_cast<int>(ExitCode::done);
   }
-  return run(line);
+  return line.command == "run" ? run(line) : run_result_command(line, stdout);
 }
 
 }  // namespace

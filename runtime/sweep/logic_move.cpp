@@ -93,7 +93,8 @@ bool SweepLogic::wants_suggestion() {
 void SweepLogic::want_suggestion() {
   asking_ = setting_.claim ? setting_.claim() : static_cast<int64_t>(history_.trials().size());
   wanted_ = asking_;
-  if (!asking_) exhausted_ = fmt::format("budget.trials = {} is spent", config_.budget.trials);  // by others too
+  if (!asking_)
+    exhausted_ = fmt::format("budget.trials = {} is spent", config_.budget.trials);  // by others too
 }
 
 void SweepLogic::begin(int64_t trial, const TakeUp* taken) {
@@ -179,9 +180,9 @@ void SweepLogic::close() {
     over_reason_ = stop_reason_;
   } else {
     std::string why = spent();
-    over_reason_ = !why.empty() ? why + " is spent"
+    over_reason_ = !why.empty()          ? why + " is spent"
                    : !exhausted_.empty() ? exhausted_
-                                : "the scheduler begins no further trial";
+                                         : "the scheduler begins no further trial";
     for (const Trial& trial : history_.trials()) {
       bool mine = history_.worker_of(trial.number) == setting_.worker;
       bool left = trial.state == TrialState::paused || trial.state == TrialState::waiting;
@@ -195,7 +196,7 @@ void SweepLogic::close() {
   }
   write(CloseRecord{.state = stopped_ ? "stopped" : "finished", .reason = over_reason_});
   over_ = true;
-  send_all(LeaveLetter{.stopped = stopped_});
+  send_all(LeaveLetter{.stopped = stopped_, .code = 0, .message = ""});
 }
 
 }  // namespace trireme

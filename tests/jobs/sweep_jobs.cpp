@@ -65,8 +65,9 @@ sweep.ranks_per_trial = { choice = [1, 2] }
         words.push_back(word);
       }
     }
-    for (std::string word : {std::string(TRIREME_BINARY_DIR "/bin/trireme-sweep"), (folder_ / "sweep.toml").string(),
-                             std::string("--run-dir"), (folder_ / "run").string()}) {
+    for (std::string word :
+         {std::string(TRIREME_BINARY_DIR "/bin/trireme-sweep"), (folder_ / "sweep.toml").string(),
+          std::string("--run-dir"), (folder_ / "run").string()}) {
       words.push_back(word);
     }
     words.insert(words.end(), more.begin(), more.end());
@@ -128,7 +129,9 @@ TEST_F(SweepJobs, two_ranks_train_trials_of_one_and_two) {
 }
 
 TEST_F(SweepJobs, alone_it_is_one_rank) {
-  ASSERT_EQ(run(command(0, {"--set", "space.sweep.ranks_per_trial={ choice = [1] }", "--set", "budget.trials=4"})), 0)
+  ASSERT_EQ(
+      run(command(0, {"--set", "space.sweep.ranks_per_trial={ choice = [1] }", "--set", "budget.trials=4"})),
+      0)
       << output_;
   expect_whole(4);
 }
@@ -142,8 +145,8 @@ TEST_F(SweepJobs, trials_wider_than_the_job_exit_78) {
 TEST_F(SweepJobs, a_plan_touches_nothing) {
   ASSERT_EQ(run(command(2, {"--plan"})), 0) << output_;
   EXPECT_THAT(output_, testing::AllOf(HasSubstr("maximize validation.accuracy"), HasSubstr("12 trials"),
-                                      HasSubstr("optimizer.learning_rate"), HasSubstr("1 to 2 trials side by side"),
-                                      HasSubstr("0004")));
+                                      HasSubstr("optimizer.learning_rate"),
+                                      HasSubstr("1 to 2 trials side by side"), HasSubstr("0004")));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
@@ -155,9 +158,11 @@ TEST_F(SweepJobs, a_signal_saves_all_state_and_exits_75) {
     Process process(command(2, {"--set", "budget.trials=20"}), file);
     size_t before = std::filesystem::exists(folder_ / "run") ? records().size() : 0;
     // Once something has happened in this start.
-    auto moves = [&] { return std::filesystem::exists(folder_ / "run/journal/0.trj") && records().size() > before + 8; };
+    auto moves = [&] {
+      return std::filesystem::exists(folder_ / "run/journal/0.trj") && records().size() > before + 8;
+    };
     for (int i = 0; i < 20000 && !moves() && process.wait(0.001) == -1; ++i) continue;
-    process.signal(SIGTERM);
+    process.signal(SIGUSR1);  // which mpirun hands on; of a SIGTERM it dies itself
     code = process.wait(120);
     output_ = process.output();
     stops += code == 75 ? 1 : 0;
@@ -178,8 +183,8 @@ TEST_F(SweepJobs, killed_again_and_again_it_goes_on) {
     Process process(command(2), file);
     if (round < 8) {
       process.wait(0.3 + 0.2 * round);
-      std::ifstream children("/proc/" + std::to_string(process.pid()) + "/task/" + std::to_string(process.pid()) +
-                             "/children");
+      std::ifstream children("/proc/" + std::to_string(process.pid()) + "/task/" +
+                             std::to_string(process.pid()) + "/children");
       for (pid_t child; children >> child;) ::kill(child, SIGKILL);
       ++kills;
     }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "base/atomic_file.h"
@@ -66,6 +67,17 @@ class SweepCommands : public testing::Test {
   std::unique_ptr<SweepView> sample_;
 };
 
+// The journal that is written has the times of its writing, and what a crash has cost is told by them.
+std::vector<nlohmann::json> without_times(const std::string& trials) {
+  std::vector<nlohmann::json> found;
+  std::istringstream lines(trials);
+  for (std::string line; std::getline(lines, line);) {
+    found.push_back(nlohmann::json::parse(line));
+    found.back().erase("rank_seconds");
+  }
+  return found;
+}
+
 TEST_F(SweepCommands, ReadBackWhatWasWritten) {
   write();
   SweepView view = open_sweep(path());
@@ -74,8 +86,7 @@ TEST_F(SweepCommands, ReadBackWhatWasWritten) {
   EXPECT_EQ(view.max_epochs, 9);
   EXPECT_FALSE(view.is_open());
   EXPECT_TRUE(view.warnings.empty());
-  // Times apart, everything is as it was.
-  EXPECT_EQ(trials_of(view).size(), trials_of(*sample_).size());
+  EXPECT_EQ(without_times(trials_of(view)), without_times(trials_of(*sample_)));
   EXPECT_EQ(find_sweep(text()), path());
   EXPECT_EQ(find_sweep((path() / "sweep.toml").string()), path());
   EXPECT_EQ(find_sweep((path() / "source/search.toml").string(), text()), path());

@@ -387,63 +387,6 @@ TEST(SweepLogic, a_trial_that_takes_over_a_state_is_told_where_it_is) {
   EXPECT_EQ(letters_of<ForgetLetter>(sweep)[0].second.trial, 1);
 }
 
-TEST(SweepLogic, after_a_restart_states_are_gone_and_trials_go_on_with_their_own) {
-  LogicByHand first(1);
-  first.scheduler.copies = true;
-  for (int64_t trial : {0, 1}) first.scheduler.verdicts[{trial, 1}] = {Verdict::Kind::pause, ""};
-  first.config.budget.trials = 2;
-  first.start();
-  first.all_ready();
-  for (int64_t trial : {0, 1}) {
-    first.suggest();
-    first.report(trial, 1, 0.5);
-    if (trial == 0) first.end(trial, State::paused);
-  }
-  // Killed here: trial 1 has been told to pause.
-  LogicByHand second(1, first.records);
-  second.scheduler.copies = true;
-  second.config.budget.trials = 2;
-  second.scheduler.take_ups = {{.trial = 1, .source = 0, .point = {0.75}}};
-  second.start();
-  EXPECT_EQ(second.trial(1).state, TrialState::paused);
-  second.ready(0);
-  EXPECT_EQ(second.trial(1).state, TrialState::running);
-  EXPECT_EQ(second.orders.at(1).source, -1);
-  EXPECT_EQ(second.orders.at(1).own_at, -1);
-  EXPECT_EQ(second.trial(1).point, Point{0.5});
-}
-
-TEST(SweepLogic, a_trial_that_crashes_again_at_the_same_place_has_failed) {
-  std::vector<Record> records;
-  for (int start = 0; start < 2; ++start) {
-    LogicByHand sweep(1, records);
-    sweep.start();
-    sweep.all_ready();
-    if (start == 0) sweep.suggest();
-    EXPECT_EQ(sweep.orders.at(0).order.attempt, start + 1);
-    records = sweep.records;  // killed
-  }
-  LogicByHand last(1, records);
-  last.start();
-  EXPECT_EQ(last.trial(0).state, TrialState::failed);
-  EXPECT_EQ(last.trial(0).reason, "crashed 2 times");
-  last.ready(0);
-  EXPECT_EQ(last.suggest(), 1);
-}
-
-TEST(SweepLogic, a_trial_that_gets_on_between_crashes_is_begun_again) {
-  std::vector<Record> records;
-  for (int start = 0; start < 6; ++start) {
-    LogicByHand sweep(1, records);
-    sweep.start();
-    sweep.all_ready();
-    if (start == 0) sweep.suggest();
-    ASSERT_EQ(sweep.trial(0).state, TrialState::running);
-    sweep.report(0, start + 1, 0.5);
-    records = sweep.records;
-  }
-}
-
 TEST(SweepLogic, what_ranks_send_that_does_not_fit_is_an_error) {
   LogicByHand sweep(2);
   sweep.start();
@@ -452,48 +395,6 @@ TEST(SweepLogic, what_ranks_send_that_does_not_fit_is_an_error) {
   EXPECT_THROW(sweep.receive(1, ReportLetter{0, {}}), CommError);
   EXPECT_THROW(sweep.receive(1, EndLetter{}), CommError);
   EXPECT_THROW(sweep.receive(1, StopLetter{}), CommError);
-}
-
-TEST(SweepLetters, read_back_as_they_were) {
-  OrderLetter order;
-  order.order = {.trial = 7,
-                 .attempt = 2,
-                 .config = "a = \"\\u00fc\"\n",
-                 .run_directory = "runs/x",
-                 .saves = false,
-                 .keeps_state = true};
-  order.ranks = {2, 3};
-  order.group = 4;
-  order.make_group = true;
-  order.own_at = 1;
-  order.own_ticket = 8;
-  order.source = 5;
-  order.source_at = 0;
-  order.source_ticket = 9;
-  std::string text = to_text(order);
-  EXPECT_EQ(to_text(sweep_letter(text)), text);
-  auto read = std::get<OrderLetter>(sweep_letter(text));
-  EXPECT_EQ(read.order.config, order.order.config);
-  EXPECT_THAT(read.ranks, ElementsAre(2, 3));
-  EXPECT_EQ(read.source_ticket, 9);
-
-  ReportLetter report{
-      3, {.epoch = 2, .step = 20, .seconds = 0.1, .figures = {{"a", std::nan("")}, {"b", -HUGE_VAL}}}};
-  auto figures = std::get<ReportLetter>(sweep_letter(to_text(report))).measure.figures;
-  EXPECT_TRUE(std::isnan(figures.at("a")));
-  EXPECT_EQ(figures.at("b"), -HUGE_VAL);
-
-  for (const SweepLetter& letter : std::vector<SweepLetter>{
-           ReadyLetter{}, AskedToStopLetter{}, StopLetter{}, ForgetLetter{3}, LeaveLetter{true, 70, "why"},
-           GiveLetter{1, 2, 3, true}, StateLetter{1, 2, "a description"},
-           VerdictLetter{4, {Verdict::Kind::pause, "rung"}},
-           EndLetter{5, {State::failed, "bad \xff bytes", 3}, true, 1.5, 0.25}}) {
-    std::string one = to_text(letter);
-    EXPECT_EQ(to_text(sweep_letter(one)), one);
-  }
-  EXPECT_THROW(sweep_letter("{\"letter\": \"love\"}"), CommError);
-  EXPECT_THROW(sweep_letter("{"), CommError);
-  EXPECT_THROW(sweep_letter("{\"letter\": \"end\", \"trial\": 1}"), CommError);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Sweeps over ranks as threads whose trials are functions: they train nothing, take a random while, and keep what
-// they have "learned" in a file of their run directory and in memory, as a training run does.
+// Sweeps over ranks as threads whose trials are functions: they train nothing, take a random while, and keep
+// what they have "learned" in a file of their run directory and in memory, as a training run does.
 #pragma once
 
 #include <atomic>
@@ -27,10 +27,10 @@ namespace trireme {
 // What the trials of one sweep have done, over all ranks and starts.
 struct TrialLog {
   std::mutex mutex;
-  std::map<int64_t, int> begun;                  // by trial: runs begun, on rank 0 of the group
+  std::map<int64_t, int> begun;                    // by trial: runs begun, on rank 0 of the group
   std::map<int64_t, std::vector<int64_t>> epochs;  // by trial: trained, in order
-  std::map<int64_t, std::vector<int64_t>> taken;   // by trial: who made the state that it began from in memory
-  std::atomic<int> running{0};                   // ranks
+  std::map<int64_t, std::vector<int64_t>> taken;  // by trial: who made the state that it began from in memory
+  std::atomic<int> running{0};                    // ranks
 };
 
 struct FunctionTrials {
@@ -154,6 +154,9 @@ class FunctionSweep {
     return history;
   }
 
+  // Of what may change between a trial's state and another's going on from it.
+  static constexpr const char* changeable_space =
+      "optimizer.learning_rate = { log_uniform = [1e-4, 1.0] }\nmodel.dropout = { uniform = [0.1, 0.5] }\n";
   static constexpr const char* default_space =
       "optimizer.learning_rate = { log_uniform = [1e-4, 1.0] }\ndata.batch = { int = [1, 64] }\n";
 

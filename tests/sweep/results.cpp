@@ -230,7 +230,9 @@ TEST(SweepReport, HoldsTheSweepAndLoadsNothing) {
   EXPECT_EQ(data["parameters"].size(), view.space.size());
   EXPECT_EQ(data["state"], "finished");
   EXPECT_EQ(data["importances"][0]["singles"].size(), view.space.size());
-  EXPECT_NEAR(data["utilisation"].get<double>(), 0.99, 0.01);
+  // The last trials end one after another, and a crash leaves ranks idle.
+  EXPECT_GT(data["utilisation"].get<double>(), 0.85);
+  EXPECT_LT(data["utilisation"].get<double>(), 1);
   EXPECT_EQ(data["starts"].size(), 2u);
   int64_t best = pareto_front(view.history.trials()).front();
   EXPECT_EQ(data["trials"][static_cast<size_t>(best)]["front"], true);

@@ -33,7 +33,6 @@ epochs = 9
 name = "sample"
 base = "net.toml"
 sampler = "random"
-scheduler = "asha"
 [budget]
 trials = 60
 [space]

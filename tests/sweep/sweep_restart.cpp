@@ -1,4 +1,5 @@
-// A sweep that is killed at any moment goes on: no trial is lost or doubled, and the same points are suggested.
+// A sweep that is killed at any moment goes on: no trial is lost or doubled, and the same points are
+// suggested.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -50,8 +51,9 @@ void expect_each_once(const std::vector<Record>& records, int64_t trials) {
   }
 }
 
-const std::string sweep_text = "sampler = \"random\"\nscheduler = \"SCHEDULER\"\nretries = 100\n"
-                               "[sweep.set]\ntrain.epochs = 4\n[budget]\ntrials = 9\n[sweep.asha]\nreduction = 2\n";
+const std::string sweep_text =
+    "sampler = \"random\"\nscheduler = \"SCHEDULER\"\nretries = 100\n"
+    "[sweep.set]\ntrain.epochs = 4\n[budget]\ntrials = 9\n[sweep.asha]\nreduction = 2\n";
 
 std::string text_with(const std::string& scheduler) {
   std::string text = sweep_text;
@@ -86,7 +88,7 @@ TEST_P(CutJournals, the_sweep_goes_on_from_every_record) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Schedulers, CutJournals, testing::Values("none", "median", "asha"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& one) { return one.param; });
 
 // The whole process is killed, at a hundred random moments.
 TEST(KilledSweep, goes_on_after_a_hundred_kills) {

@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "comm/world.h"
+#include "sweep/controller.h"
 #include "sweep/results.h"
 #include "sweep/results/importance_text.h"
 #include "sweep/results/table.h"
@@ -18,10 +19,6 @@
 
 namespace trireme {
 namespace {
-
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 void write(std::FILE* out, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), out);
@@ -50,7 +47,7 @@ int show(const CommandLine& line, std::FILE* out) {
   ConsoleTerminal terminal(out);
   for (bool again = false;; again = true) {
     SweepView view = open_sweep(folder);
-    double now = seconds_since_1970();
+    double now = unix_seconds_now();
     bool over = watch == 0 || !view.is_open();
     if (!terminal.exists()) {
       write(out, (again ? "\n" : "") + table_of(view, 100, 0, now));
@@ -103,7 +100,7 @@ int export_all(const CommandLine& line, std::FILE* out) {
   SweepView view = open_sweep(folder_of(line));
   std::string text = line.has("--csv")     ? csv_of(view)
                      : line.has("--jsonl") ? trials_of(view)
-                                           : report_of(view, seconds_since_1970());
+                                           : report_of(view, unix_seconds_now());
   if (line.has("--output")) {
     write_file_atomically(line.value("--output"), text);
   } else {

@@ -5,6 +5,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "sweep/controller.h"
 #include "sweep/journal.h"
 #include "sweep/results.h"
 #include "sweep/shared_journals.h"
@@ -54,10 +55,6 @@ std::vector<std::pair<const WorkerJournal*, const Record*>> merge(
   }
 }
 
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 SweepView open_sweep_without_records(const fs::path& folder, bool shared) {
@@ -90,7 +87,7 @@ SweepView open_sweep(const fs::path& folder) {
   }
   view.last_sign = std::max(view.last_sign, newest_touch(folder));
   // A line that is being written looks torn too: that is nothing to be told of.
-  if (!view.is_open() || view.is_silent(seconds_since_1970())) {
+  if (!view.is_open() || view.is_silent(unix_seconds_now())) {
     for (const WorkerJournal& journal : journals) {
       if (!journal.content.torn.empty()) view.warnings.push_back(torn_warning(journal.path, journal.content));
     }

@@ -1,0 +1,82 @@
+// What a sweep that is started again does with what it finds, driven by hand.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sweep/logic_fixture.h"
+
+namespace trireme {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using State = TrialEnd::State;
+
+template <class What>
+std::vector<std::pair<int, What>> letters_of(const LogicByHand& sweep) {
+  std::vector<std::pair<int, What>> found;
+  for (const auto& [rank, letter] : sweep.others) {
+    if (auto* what = std::get_if<What>(&letter)) found.emplace_back(rank, *what);
+  }
+  return found;
+}
+
+TEST(SweepLogic, after_a_restart_states_are_gone_and_trials_go_on_with_their_own) {
+  LogicByHand first(1);
+  first.scheduler.copies = true;
+  for (int64_t trial : {0, 1}) first.scheduler.verdicts[{trial, 1}] = {Verdict::Kind::pause, ""};
+  first.config.budget.trials = 2;
+  first.start();
+  first.all_ready();
+  for (int64_t trial : {0, 1}) {
+    first.suggest();
+    first.report(trial, 1, 0.5);
+    if (trial == 0) first.end(trial, State::paused);
+  }
+  // Killed here: trial 1 has been told to pause.
+  LogicByHand second(1, first.records);
+  second.scheduler.copies = true;
+  second.config.budget.trials = 2;
+  second.scheduler.take_ups = {{.trial = 1, .source = 0, .point = {0.75}}};
+  second.start();
+  EXPECT_EQ(second.trial(1).state, TrialState::paused);
+  second.ready(0);
+  EXPECT_EQ(second.trial(1).state, TrialState::running);
+  EXPECT_EQ(second.orders.at(1).source, -1);
+  EXPECT_EQ(second.orders.at(1).own_at, -1);
+  EXPECT_EQ(second.trial(1).point, Point{0.5});
+}
+
+TEST(SweepLogic, a_trial_that_crashes_again_at_the_same_place_has_failed) {
+  std::vector<Record> records;
+  for (int start = 0; start < 2; ++start) {
+    LogicByHand sweep(1, records);
+    sweep.start();
+    sweep.all_ready();
+    if (start == 0) sweep.suggest();
+    EXPECT_EQ(sweep.orders.at(0).order.attempt, start + 1);
+    records = sweep.records;  // killed
+  }
+  LogicByHand last(1, records);
+  last.start();
+  EXPECT_EQ(last.trial(0).state, TrialState::failed);
+  EXPECT_EQ(last.trial(0).reason, "crashed 2 times");
+  last.ready(0);
+  EXPECT_EQ(last.suggest(), 1);
+}
+
+TEST(SweepLogic, a_trial_that_gets_on_between_crashes_is_begun_again) {
+  std::vector<Record> records;
+  for (int start = 0; start < 6; ++start) {
+    LogicByHand sweep(1, records);
+    sweep.start();
+    sweep.all_ready();
+    if (start == 0) sweep.suggest();
+    ASSERT_EQ(sweep.trial(0).state, TrialState::running);
+    sweep.report(0, start + 1, 0.5);
+    records = sweep.records;
+  }
+}
+
+}  // namespace
+}  // namespace trireme
