@@ -16,6 +16,7 @@ constexpr auto kSamplers = std::to_array<SamplerRow>({
     {"grid", make_grid_sampler},
     {"random", make_random_sampler},
     {"sobol", make_sobol_sampler},
+    {"tpe", make_tpe_sampler},
     {"cma_es", make_cma_es_sampler},
     {"evolution", make_evolution_sampler},
 });
