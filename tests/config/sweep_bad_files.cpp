@@ -137,6 +137,30 @@ TEST_F(SweepFile, EveryFaultIsOneLineWithItsPlace) {
   }
 }
 
+// A slip anywhere is a fault with its place, or another good file; nothing else.
+TEST_F(SweepFile, AnySlipIsToldOrHarmless) {
+  int refused = 0;
+  for (size_t i = 0; i < whole_file.size(); i += 3) {
+    std::string cut = whole_file;
+    cut.erase(i, 1);
+    std::string changed = whole_file;
+    changed[i] = "\"[{}]=.,x0 \n"[i % 11];
+    for (const std::string& text : {cut, changed}) {
+      try {
+        SweepConfig config = parse(text);
+        check_space_keys(config, load_sweep_base(config));
+        make_trial_config(config, {});
+      } catch (const ConfigError& error) {
+        std::string message = error.what();
+        ++refused;
+        EXPECT_THAT(message, StartsWith(folder_.path().string()));
+        EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+      }
+    }
+  }
+  EXPECT_GT(refused, 100);
+}
+
 TEST_F(SweepFile, ChecksTheBaseWithWhatIsSet) {
   auto fault = [&](const std::string& text) {
     return fault_of([&] { load_sweep_base(parse(text + tail)); });
