@@ -70,7 +70,7 @@ class SampleSweep {
     SweepConfig config;
     config.sweep.name = "sample";
     config.sweep.sampler = "random";
-    config.sweep.scheduler = "asha";
+    config.sweep.scheduler = options.accuracy_too ? "none" : "asha";  // which judges by one
     config.objectives.resize(options.accuracy_too ? 2 : 1);
     config.objectives[0].metric = "validation.loss";
     if (options.accuracy_too) {
