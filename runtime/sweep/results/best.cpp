@@ -34,9 +34,9 @@ std::string comments(const SweepView& view, const Trial& trial, size_t front, co
     add(fmt::format("The best of the {} trials of sweep \"{}\"{}: trial {}.", view.history.trials().size(),
                     sweep.name, view.is_open() ? " so far" : "", trial.number));
   }
-  add(fmt::format("{}, after epoch {}; {} rank{}, {} of them.", scores_text(view.config, trial.scores),
-                  epoch_of_scores(trial), trial.width, trial.width == 1 ? "" : "s",
-                  clock_text(trial.busy_seconds / trial.width)));
+  add(fmt::format("{}, after epoch {}; it took {} on {} rank{}.", scores_text(view.config, trial.scores),
+                  epoch_of_scores(trial), clock_text(trial.busy_seconds / trial.width), trial.width,
+                  trial.width == 1 ? "" : "s"));
   add(fmt::format("Sampler {}, scheduler {}, seed {}; trial {} {}{}.", sweep.sampler, sweep.scheduler,
                   sweep.seed, trial.number, name_of(trial.state),
                   trial.reason.empty() ? "" : ": " + trial.reason));

@@ -12,10 +12,10 @@ const passes = t => [...S.brushes].every(([axis, [a, b]]) => {
   return h !== null && h !== undefined && h >= a - 1e-9 && h <= b + 1e-9;
 }) && matchesText(t);
 
-// Keys are long: their last part in full, the rest above it, and both turned where there is no room.
-function axisName(svg, x, y, key, room) {
-  const at = key.lastIndexOf('.'), last = key.slice(at + 1), table = at < 0 ? '' : key.slice(0, at + 1);
-  const turned = 6.2 * Math.max(last.length, table.length) > room;
+// Keys are long: their last part in full, the rest above it, and all turned where one has no room.
+const partsOf = key => [key.slice(key.lastIndexOf('.') + 1), key.slice(0, key.lastIndexOf('.') + 1)];
+function axisName(svg, x, y, key, turned) {
+  const [last, table] = partsOf(key);
   const place = turned ? { transform: `translate(${x},${y}) rotate(-22)` } : { transform: `translate(${x},${y})` };
   const g = draw(svg, 'g', { ...place, 'text-anchor': turned ? 'start' : 'middle' });
   if (table) draw(g, 'text', { y: -13 }, table);
@@ -58,10 +58,11 @@ function drawParallel() {
     draw(lines, 'path', { class: 'path ' + colour(t), 'data-t': t.n, d: 'M' + places.map(q => q[0].toFixed(1) + ' ' + q[1].toFixed(1)).join('L') });
   }
   if (inactive) draw(p.svg, 'text', { x: p.left - 8, y: p.bottom + 4, 'text-anchor': 'end' }, 'inactive');
+  const turned = axes.some(axis => 6.2 * Math.max(...partsOf(axis.key).map(part => part.length)) > gap * 0.95);
   axes.forEach((axis, i) => {
     const g = draw(p.svg, 'g', {});
     draw(g, 'line', { class: 'axis', x1: axis.x, x2: axis.x, y1: p.top, y2: bottom });
-    axisName(g, axis.x, p.top - 16, axis.key, gap * 0.95);
+    axisName(g, axis.x, p.top - 16, axis.key, turned);
     for (const tick of axis.scale.ticks) {
       const y = axis.scale(tick), left = i > 0 || axes.length === 1;
       draw(g, 'line', { class: 'axis', x1: axis.x - 3, x2: axis.x + 3, y1: y, y2: y });

@@ -60,7 +60,7 @@ function ticksOf(low, high, count) {
 function logTicksOf(low, high, count) {
   const decades = Math.log10(high / low), ticks = [];
   if (decades < 1) return ticksOf(low, high, count);
-  const every = Math.max(1, Math.ceil(decades / count)), parts = decades < 2.5 && count >= 4 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil(decades / count)), parts = decades >= 2.5 ? [1] : count >= 4 ? [1, 2, 5] : [1, 3];
   for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); ++e) {
     if (((e % every) + every) % every !== 0) continue;
     for (const m of parts) {
