@@ -44,15 +44,15 @@ struct SweepView {
 SweepView open_sweep(const std::filesystem::path& folder);
 // The same without any records; `shared`: for those of several workers.
 SweepView open_sweep_without_records(const std::filesystem::path& folder, bool shared);
-// The folder that somebody means who names a sweep's folder, the sweep.toml in it, or a sweep file, whose folder
-// is `run_directory`, or runs/<sweep.name> where that is empty. Throws MissingInputError, ConfigError.
+// The folder that somebody means who names a sweep's folder, the sweep.toml in it, or a sweep file, whose
+// folder is `run_directory`, or runs/<sweep.name> where that is empty. Throws MissingInputError, ConfigError.
 std::filesystem::path find_sweep(const std::string& text, const std::string& run_directory = "");
 
-// best.toml: the complete training config of the best trial (of several objectives: best.toml of the front's
-// first by the first objective, best-1.toml ... of the others), ready for trireme-train, with comments of
-// where it comes from. Returns the files; none while no trial has come to a score. Those of an earlier, longer
-// front go. Throws IoError; ConfigError when the base config cannot be read any more.
-// A file that is there already with that text is left alone.
+// best.toml: the complete training config of the best trial so far, also one that still runs or is paused (of
+// several objectives: best.toml of the front's first by the first objective, best-1.toml ... of the others),
+// ready for trireme-train, with comments of where it comes from. Returns the files; none while no trial has
+// come to a score. Those of an earlier, longer front go. Throws IoError; ConfigError when the base config
+// cannot be read any more. A file that is there already with that text is left alone.
 std::vector<std::filesystem::path> write_best(const std::filesystem::path& folder, const SweepView& view);
 // sweep.jsonl: a JSON object a trial, in the order of numbers: values, state, scores as measured, curve,
 // seconds.

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "sweep/results.h"
 #include "sweep/results/figures.h"
+#include "sweep/results/progress.h"
 #include "sweep/results/words.h"
 
 namespace trireme {
@@ -56,7 +57,7 @@ std::string name_of_best(size_t i) { return i == 0 ? "best.toml" : fmt::format("
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> bests_of(const SweepView& view) {
-  std::vector<int64_t> front = pareto_front(view.history.trials());
+  std::vector<int64_t> front = front_so_far(view);
   std::vector<std::pair<std::string, std::string>> bests;
   for (size_t i = 0; i < front.size(); ++i) {
     const Trial& trial = view.history.trial(front[i]);

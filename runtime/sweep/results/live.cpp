@@ -79,7 +79,7 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
     ended_since_ = true;
     if (!restored) ends.push_back(end_text(view, view.history.trial(end->trial)));
   }
-  std::vector<int64_t> front = pareto_front(view.history.trials());
+  std::vector<int64_t> front = front_so_far(view);
   bool new_best = front != front_ && !restored && !ends.empty();
   front_ = std::move(front);
   ended_ += static_cast<int64_t>(ends.size());

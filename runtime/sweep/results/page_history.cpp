@@ -48,7 +48,7 @@ function drawHistory() {
     const v = score(t);
     if (!ok(v)) { point(p.svg, t, x(xOf(t)), edge, false); continue; }
     point(p.svg, t, x(xOf(t)), y(y.inside(v)), y.inside(v) !== v);
-    if ((t.state === 'finished' || t.state === 'stopped') && (best === null || better(v, best))) {
+    if (t.state !== 'failed' && (best === null || better(v, best))) {
       path += best === null ? `M${x(xOf(t))} ${y(y.inside(v))}` : `H${x(xOf(t))}V${y(y.inside(v))}`;
       best = v;
     }

@@ -98,10 +98,9 @@ function drawTiles() {
     add(t, 'div', { class: 'more' }, more);
     return t;
   };
-  const over = T.filter(t => (t.state === 'finished' || t.state === 'stopped') && ok(score(t)));
-  const best = over.reduce((a, t) => a === null || better(score(t), score(a)) ? t : a, null);
+  const best = T.filter(t => t.state !== 'failed' && ok(score(t))).reduce((a, t) => a === null || better(score(t), score(a)) ? t : a, null);
   const t = tile(`best ${objective().metric}`, best ? figure(score(best)) : '–',
-                 best ? `trial ${best.n}, ${plural(best.curve[best.curve.length - 1][0], 'epoch')}` : 'no trial is over yet');
+                 best ? `trial ${best.n}, ${plural(best.curve[best.curve.length - 1][0], 'epoch')}, ${best.state}` : 'no trial has a score yet');
   if (best) t.setAttribute('data-t', best.n);
   tile('trials', String(T.length), D.states);
   tile('budget spent', (100 * D.fraction).toFixed(0) + ' %', D.spent, D.fraction);

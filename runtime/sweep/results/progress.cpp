@@ -10,9 +10,14 @@
 namespace trireme {
 namespace {
 
+// Successive halving: most trials are paused at a low rung until the sweep ends.
+bool leaves_most_paused(const SweepView& view) {
+  return view.config.sweep.scheduler == "asha" || view.config.sweep.scheduler == "hyperband";
+}
+
 // Of a trial's work, how much is done.
-double part_of(const Trial& trial, int64_t max_epochs) {
-  if (trial.is_over()) return 1;
+double part_of(const Trial& trial, int64_t max_epochs, bool paused_is_done) {
+  if (trial.is_over() || (paused_is_done && trial.state == TrialState::paused)) return 1;
   if (max_epochs <= 0) return 0;
   return std::min(0.95, static_cast<double>(trial.epochs()) / static_cast<double>(max_epochs));
 }
@@ -44,6 +49,27 @@ SweepState state_of(const SweepView& view) {
   return SweepState::stopped;
 }
 
+std::vector<int64_t> front_so_far(const SweepView& view) {
+  std::vector<const Trial*> rising;
+  for (const Trial& trial : view.history.trials()) {
+    if (trial.state != TrialState::failed && !trial.scores.empty()) rising.push_back(&trial);
+  }
+  std::stable_sort(rising.begin(), rising.end(),
+                   [](const Trial* a, const Trial* b) { return a->scores < b->scores; });
+  std::vector<const Trial*> front;
+  std::vector<int64_t> numbers;
+  for (const Trial* trial : rising) {
+    if (trial->scores.size() == 1 && !front.empty()) break;
+    bool beaten = std::any_of(front.begin(), front.end(), [trial](const Trial* other) {
+      return dominates(other->scores, trial->scores);
+    });
+    if (beaten) continue;
+    front.push_back(trial);
+    numbers.push_back(trial->number);
+  }
+  return numbers;
+}
+
 SweepProgress progress_of(const SweepView& view, const Timeline& timeline) {
   SweepProgress progress;
   double trials_done = 0;
@@ -51,7 +77,7 @@ SweepProgress progress_of(const SweepView& view, const Timeline& timeline) {
     if (trial.point.empty()) continue;
     ++progress.trials;
     ++progress.by_state[static_cast<size_t>(trial.state)];
-    trials_done += part_of(trial, view.max_epochs);
+    trials_done += part_of(trial, view.max_epochs, leaves_most_paused(view));
   }
   auto spend = [&progress, &timeline](double done, double limit, const std::string& words) {
     double fraction = std::clamp(done / limit, 0.0, 1.0);
@@ -65,7 +91,10 @@ SweepProgress progress_of(const SweepView& view, const Timeline& timeline) {
   if (budget.trials > 0) {
     int64_t over = progress.count(TrialState::finished) + progress.count(TrialState::stopped) +
                    progress.count(TrialState::failed);
-    spend(trials_done, static_cast<double>(budget.trials), fmt::format("{}/{} trials", over, budget.trials));
+    std::string words = progress.count(TrialState::paused) > 0 && leaves_most_paused(view)
+                            ? fmt::format("{}/{} trials begun", progress.trials, budget.trials)
+                            : fmt::format("{}/{} trials", over, budget.trials);
+    spend(trials_done, static_cast<double>(budget.trials), words);
   }
   if (budget.epochs > 0) {
     spend(static_cast<double>(view.history.epochs()), static_cast<double>(budget.epochs),

@@ -53,7 +53,7 @@ Json scores_json(const SweepConfig& config, const std::vector<double>& scores) {
 }
 
 Json trials_json(const SweepView& view) {
-  std::vector<int64_t> front = pareto_front(view.history.trials());
+  std::vector<int64_t> front = front_so_far(view);
   std::set<int64_t> best(front.begin(), front.end());
   Json trials = Json::array();
   for (const Trial& trial : view.history.trials()) {

@@ -41,7 +41,7 @@ class Table {
         now_(now),
         timeline_(timeline_of(view, now)),
         progress_(progress_of(view, timeline_)),
-        front_(pareto_front(view.history.trials())) {
+        front_(front_so_far(view)) {
     for (const RankSpan& span : timeline_.spans) {
       newest_span_[span.trial] = &span;
       wide_ = wide_ || span.ranks.size() > 1;
@@ -130,8 +130,10 @@ class Table {
       const Trial& trial = view_.history.trial(front_.front());
       std::string text = fmt::format("best    {}  of trial {}, epoch {}",
                                      scores_text(view_.config, trial.scores), trial.number, trial.epochs());
-      if (auto span = newest_span_.find(trial.number);
-          span != newest_span_.end() && now_ > span->second->end) {
+      auto span = newest_span_.find(trial.number);
+      if (!trial.is_over()) {
+        text += fmt::format(", {}", name_of(trial.state));
+      } else if (span != newest_span_.end() && now_ > span->second->end) {
         text += fmt::format(", {} ago", human_duration(now_ - span->second->end));
       }
       add(text + "  " + curve_of(trial), LineStyle::good);

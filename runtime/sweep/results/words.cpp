@@ -71,7 +71,8 @@ std::string short_point(const Space& space, const Point& point) {
   for (size_t i = 0; i < point.size() && i < keys.size(); ++i) {
     if (std::isnan(point[i])) continue;
     if (!text.empty()) text += ' ';
-    text += keys[i] + "=" + short_value(space, i, point[i]);
+    bool is_word = space[i].kind == ParameterKind::choice && space.literal(i, point[i]).starts_with('"');
+    text += (is_word ? "" : keys[i] + "=") + short_value(space, i, point[i]);
   }
   return text;
 }

@@ -22,7 +22,7 @@ std::string scores_text(const SweepConfig& config, const std::vector<double>& sc
 std::string short_value(const Space& space, size_t parameter, double value);
 // Of each parameter the last part of its key, or as many more as tell it from the others: "learning_rate".
 std::vector<std::string> short_keys(const Space& space);
-// "kind=adam learning_rate=0.001322", active ones only.
+// "adam learning_rate=0.001322": active ones only, words without their keys.
 std::string short_point(const Space& space, const Point& point);
 
 // "▇▅▃▂▁": one character of eight heights a value, between low and high, no more than `width` of them (then
