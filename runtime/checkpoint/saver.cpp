@@ -234,9 +234,14 @@ void Saver::save_part(SaveReport& report, Clock::time_point begin) {
     sync_directory(directory);
     if (target_.shard > 0) write_file_atomically(record, record_json(file, ""));
   } catch (const std::exception& error) {
-    if (target_.shard > 0) leave_failure(record, error.what());
+    // The folder is shard 0's to take away: another shard may be between making it and writing into it, and
+    // would blame the folder's absence instead of what went wrong here.
     std::error_code ignored;
-    fs::remove(directory, ignored);  // an empty one alone
+    if (target_.shard > 0) {
+      leave_failure(record, error.what());
+    } else {
+      fs::remove(directory, ignored);  // an empty one alone
+    }
     throw;
   }
   set_part("");
