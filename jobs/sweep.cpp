@@ -13,7 +13,6 @@
 #include "comm/world.h"
 #include "config/command_line.h"
 #include "config/sweep_config.h"
-#include "sweep/controller.h"
 #include "sweep/plan.h"
 #include "sweep/results/commands.h"
 #include "sweep/results/live.h"
@@ -22,6 +21,7 @@
 #include "telemetry/log.h"
 #include "train/comm_options.h"
 #include "train/job_end.h"
+#include "train/placement.h"
 
 namespace {
 
@@ -114,18 +114,20 @@ int run(const CommandLine& line) {
   std::unique_ptr<Live> live;
   if (world.rank() == 0) {
     make_directories(folder);
-    logger = std::make_unique<Logger>(LogOptions{.file = std::filesystem::path(folder) / "log.txt",
-                                                 .quiet = line.has("--quiet"),
-                                                 .host = world.host()});
+    std::string log = worker == 0 ? "log.txt" : fmt::format("log-{}.txt", worker);
+    logger = std::make_unique<Logger>(LogOptions{
+        .file = std::filesystem::path(folder) / log, .quiet = line.has("--quiet"), .host = world.host()});
     logger->info("sweep {} in {}: {} by {} on {} rank{}", config.sweep.name, folder, config.sweep.sampler,
                  config.sweep.scheduler, world.size(), world.size() == 1 ? "" : "s");
     options.tell = [&](const std::string& text) { logger->info("{}", text); };
     live = std::make_unique<Live>(*logger, LiveOptions{.folder = folder});
-    options.publish = [&](const SweepView& view, bool last) { live->update(view, unix_seconds_now(), last); };
+    options.publish = [&](const SweepView& view, bool last) {
+      live->update(view, JobEnd::unix_seconds(), last);
+    };
   }
   options.stop_requested =
       stop_by_signal_or_job_end("trireme-sweep", world.rank() == 0 ? base.checkpoint.before_end_seconds : 0);
-  TrialRunner runner = make_training_runner(world.local_size());
+  TrialRunner runner = make_training_runner(place_ranks(world.communicator()).core_sharers);
   SweepResult result = run_sweep(config, base, meeting, runner, options);
   return static_cast<int>(result.stopped ? ExitCode::stopped : ExitCode::done);
 }

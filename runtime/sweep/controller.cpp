@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "train/job_end.h"
 
 namespace trireme {
 namespace {
@@ -21,10 +22,6 @@ double seconds_since(Clock::time_point start) {
 }
 
 }  // namespace
-
-double unix_seconds_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 void run_controller(Mailbox& mailbox, SweepLogic& logic, Suggester& suggester, const ControllerHooks& hooks) {
   Clock::time_point asked;
@@ -45,24 +42,24 @@ void run_controller(Mailbox& mailbox, SweepLogic& logic, Suggester& suggester, c
     if (asking) {
       if (std::optional<Suggester::Answer> answer = suggester.answer(quick)) {
         asking = false;
-        logic.suggested(std::move(answer->proposal), unix_seconds_now());
+        logic.suggested(std::move(answer->proposal), JobEnd::unix_seconds());
         continue;
       }
     }
     // A sampler that thinks long is asked for its answer seldom: it is late by a twentieth at most.
     double wait = asking ? std::clamp(seconds_since(asked) / 20, 1e-4, 5e-3) : tick_seconds;
     if (std::optional<Letter> letter = mailbox.receive(wait)) {
-      logic.receive(letter->from, sweep_letter(letter->text), unix_seconds_now());
+      logic.receive(letter->from, sweep_letter(letter->text), JobEnd::unix_seconds());
     }
     if (seconds_since(ticked) < tick_seconds) continue;
     ticked = Clock::now();
     if (hooks.broken()) throw FirstRankFailed("rank 0 of the sweep has failed");
-    if (hooks.stop_requested && hooks.stop_requested()) logic.stop("asked to stop", unix_seconds_now());
+    if (hooks.stop_requested && hooks.stop_requested()) logic.stop("asked to stop", JobEnd::unix_seconds());
     if (seconds_since(refreshed) >= refresh_seconds) {
       refreshed = Clock::now();
       hooks.refresh();
     }
-    logic.tick(unix_seconds_now());
+    logic.tick(JobEnd::unix_seconds());
   }
 }
 

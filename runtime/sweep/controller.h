@@ -11,9 +11,6 @@
 
 namespace trireme {
 
-// Seconds since 1970.
-double unix_seconds_now();
-
 // The worker of rank 0 has failed, and tells why.
 struct FirstRankFailed : CodedError<ExitCode::internal> {
   using CodedError::CodedError;

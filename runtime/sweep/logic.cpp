@@ -47,12 +47,12 @@ std::vector<std::pair<std::string, std::string>> literals_of(const Space& space,
   return literals;
 }
 
-double Utilisation::median_idle_seconds() const {
+double Utilisation::idle_quantile(double quantile) const {
   if (idle_seconds.empty()) return 0;
   std::vector<double> sorted = idle_seconds;
-  auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
-  std::nth_element(sorted.begin(), middle, sorted.end());
-  return *middle;
+  auto place = static_cast<std::ptrdiff_t>(quantile * static_cast<double>(sorted.size() - 1));
+  std::nth_element(sorted.begin(), sorted.begin() + place, sorted.end());
+  return sorted[static_cast<size_t>(place)];
 }
 
 SweepLogic::SweepLogic(const SweepConfig& config, const Space& space, Scheduler& scheduler, History& history,
@@ -70,8 +70,8 @@ void SweepLogic::write(decltype(Record::what) what) {
   history_.apply(setting_.journal(std::move(record)), setting_.worker);
 }
 
-std::filesystem::path SweepLogic::trial_folder(int64_t trial) const {
-  return setting_.folder / "trials" / fmt::format("{:04}", trial);
+std::filesystem::path trial_folder(const std::filesystem::path& folder, int64_t trial) {
+  return folder / "trials" / fmt::format("{:04}", trial);
 }
 
 void SweepLogic::start(const RestartState& restart, double now) {

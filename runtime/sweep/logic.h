@@ -32,14 +32,17 @@ struct Proposal {
 // Key and TOML literal of each active parameter.
 std::vector<std::pair<std::string, std::string>> literals_of(const Space& space, const Point& point);
 
+// The run directory of a trial: FOLDER/trials/0012.
+std::filesystem::path trial_folder(const std::filesystem::path& folder, int64_t trial);
+
 // "budget.trials = 100": which part of the budget is spent, empty for none. seconds: over all starts.
 std::string spent_budget(const BudgetConfig& budget, const History& history, double seconds);
 
 // How busy the ranks have been since the sweep's start.
 struct Utilisation {
-  double busy_seconds = 0;           // of all ranks: an order's coming to the end's going
-  std::vector<double> idle_seconds;  // each gap between an end and the next order on a rank
-  double median_idle_seconds() const;
+  double busy_seconds = 0;                      // of all ranks: an order's coming to the end's going
+  std::vector<double> idle_seconds;             // each gap between an end and the next order on a rank
+  double idle_quantile(double quantile) const;  // of idle_seconds; 0 without any
 };
 
 class SweepLogic {
@@ -85,7 +88,6 @@ class SweepLogic {
   const std::string& over_reason() const { return over_reason_; }
   const History& history() const { return history_; }
   const Utilisation& utilisation() const { return utilisation_; }
-  std::filesystem::path trial_folder(int64_t trial) const;
 
  private:
   struct Running {

@@ -93,8 +93,8 @@ bool SweepLogic::wants_suggestion() {
 void SweepLogic::want_suggestion() {
   asking_ = setting_.claim ? setting_.claim() : static_cast<int64_t>(history_.trials().size());
   wanted_ = asking_;
-  if (!asking_)
-    exhausted_ = fmt::format("budget.trials = {} is spent", config_.budget.trials);  // by others too
+  // By others, too.
+  if (!asking_) exhausted_ = fmt::format("budget.trials = {} is spent", config_.budget.trials);
 }
 
 void SweepLogic::begin(int64_t trial, const TakeUp* taken) {
@@ -140,7 +140,7 @@ void SweepLogic::order(int64_t trial, const std::vector<int>& ranks, int64_t sou
   letter.order = {.trial = trial,
                   .attempt = history_.trial(trial).attempts,
                   .config = std::move(config),
-                  .run_directory = trial_folder(trial).string(),
+                  .run_directory = trial_folder(setting_.folder, trial).string(),
                   .saves = true,
                   .keeps_state = scheduler_.copies_states()};
   letter.ranks = ranks;

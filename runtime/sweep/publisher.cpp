@@ -4,6 +4,9 @@
 #include <chrono>
 #include <system_error>
 
+#include "sweep/logic.h"
+#include "train/job_end.h"
+
 namespace trireme {
 
 std::vector<int64_t> dispensable_checkpoints(const History& history, const std::string& keep,
@@ -58,6 +61,7 @@ void Publisher::work() {
     try {
       take(std::move(events));
       remove_checkpoints(last);
+      view_.last_sign = JobEnd::unix_seconds();
       if (setting_.publish) setting_.publish(view_, last);
     } catch (...) {
       // The sweep goes on; whoever ends it hears of it. The next attempt may succeed.
@@ -77,7 +81,7 @@ void Publisher::remove_checkpoints(bool last) {
   for (int64_t trial : dispensable_checkpoints(view_.history, setting_.keep_checkpoints, setting_.worker)) {
     if (!removed_.insert(trial).second) continue;
     std::error_code ignored;  // what stays is tried again at the next start
-    std::filesystem::remove_all(setting_.trial_folder(trial) / "checkpoints", ignored);
+    std::filesystem::remove_all(trial_folder(setting_.folder, trial) / "checkpoints", ignored);
   }
 }
 

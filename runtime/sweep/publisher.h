@@ -31,7 +31,6 @@ class Publisher {
     // Called in this thread every `interval_seconds`, and once at the end.
     std::function<void(const SweepView& view, bool last)> publish;
     double interval_seconds = 0.25;
-    std::function<std::filesystem::path(int64_t trial)> trial_folder;
   };
   Publisher(Setting setting, SweepView view);
   ~Publisher();  // without finish(): leaves at once

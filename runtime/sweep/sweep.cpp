@@ -21,6 +21,7 @@
 #include "sweep/shared_journals.h"
 #include "sweep/suggester.h"
 #include "sweep/worker.h"
+#include "train/job_end.h"
 
 namespace trireme {
 namespace {
@@ -175,9 +176,10 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   std::unique_ptr<Sampler> sampler = make_sampler(config_, space);
   std::unique_ptr<Scheduler> scheduler = make_scheduler(config_, space, base_.train.epochs);
   if (scheduler->copies_states() && (options_.worker != 0 || journals.has_others())) {
-    throw ConfigError("{}: \"{}\" takes states over from trial to trial, which jobs of an array cannot: use one "
-                      "job of more ranks",
-                      config_.where("sweep.scheduler"), config_.sweep.scheduler);
+    throw ConfigError(
+        "{}: \"{}\" takes states over from trial to trial, which jobs of an array cannot: use one "
+        "job of more ranks",
+        config_.where("sweep.scheduler"), config_.sweep.scheduler);
   }
   auto trial_config = [&](const Point& point) {
     return dump_config(make_trial_config(config_, space.assignments(point)));
@@ -185,13 +187,11 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   SweepView view{.config = config_, .space = space, .history = History(config_.at == "best", true)};
   view.max_epochs = base_.train.epochs;
   for (SweepEvent& event : past_events(journals)) view.add(std::move(event));
-  std::optional<SweepLogic> logic;
   Publisher publisher({.folder = options_.folder,
                        .worker = options_.worker,
                        .keep_checkpoints = config_.sweep.keep_checkpoints,
                        .keeps_until_end = scheduler->copies_states(),
-                       .publish = options_.publish,
-                       .trial_folder = [&](int64_t trial) { return logic->trial_folder(trial); }},
+                       .publish = options_.publish},
                       std::move(view));
   Suggester suggester(*sampler, space, history, trial_config,
                       [&](const Point& point) { return width_of(config_, space, point); });
@@ -212,7 +212,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   };
   setting.claim = [&] { return journals.claim(config_.budget.trials); };
   setting.give_back = [&](int64_t number) { journals.give_back(number); };
-  logic.emplace(config_, space, *scheduler, history, std::move(setting));
+  SweepLogic logic(config_, space, *scheduler, history, std::move(setting));
 
   if (restart.finished && !spent_budget(config_.budget, history, restart.seconds).empty()) {
     result_.was_finished = true;
@@ -223,15 +223,15 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
     publisher.finish();
     return;
   }
-  double begun = unix_seconds_now();
-  logic->start(restart, begun);
+  double begun = JobEnd::unix_seconds();
+  logic.start(restart, begun);
   ControllerHooks hooks;
   hooks.stop_requested = options_.stop_requested;
   hooks.broken = [&] { return broken_.load(); };
   hooks.refresh = [&] { return journals.refresh(feed) > 0; };
-  run_controller(*mailbox_, *logic, suggester, hooks);
+  run_controller(*mailbox_, logic, suggester, hooks);
   journals.sync();
-  tell_result(*logic, unix_seconds_now() - begun);
+  tell_result(logic, JobEnd::unix_seconds() - begun);
   publisher.finish();
 }
 
@@ -241,7 +241,8 @@ void Control::tell_result(const SweepLogic& logic, double seconds) {
   result_.reason = logic.over_reason();
   result_.seconds = seconds;
   result_.busy_share = used.busy_seconds / (static_cast<double>(nodes_.size()) * std::max(seconds, 1e-9));
-  result_.dispatch_seconds = used.median_idle_seconds();
+  result_.dispatch_seconds = used.idle_quantile(0.5);
+  result_.slow_dispatch_seconds = used.idle_quantile(0.99);
   options_.tell(
       fmt::format("{}: {}. Ranks were busy for {:.1f} % of {:.1f} s; a free rank had its next trial after "
                   "{:.2f} ms (median)",

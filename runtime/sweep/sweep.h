@@ -31,9 +31,10 @@ struct SweepResult {
   bool stopped = false;       // to be gone on with
   bool was_finished = false;  // an earlier start had spent the budget: nothing was done
   std::string reason;
-  double seconds = 0;           // of this start
-  double busy_share = 0;        // of ranks * seconds: training
-  double dispatch_seconds = 0;  // median time from a rank's end of a trial to its next order
+  double seconds = 0;                // of this start
+  double busy_share = 0;             // of ranks * seconds: training
+  double slow_dispatch_seconds = 0;  // of a hundred such times 99 are no longer
+  double dispatch_seconds = 0;       // median time from a rank's end of a trial to its next order
 };
 
 // Runs trials until the budget is spent or somebody asks to stop. Collective over the meeting's ranks; the
@@ -41,7 +42,8 @@ struct SweepResult {
 //
 // Throws ConfigError where the folder holds another sweep (saying what differs), a trial may want more ranks
 // than there are, or sampler and scheduler cannot serve; DataError for a damaged journal; ClaimError when
-// another job works on it; IoError; CommError. On such an error all ranks throw.
+// another job works on it; IoError; CommError. Rank 0 throws the error itself,
+// the others an Error of its code and message.
 SweepResult run_sweep(const SweepConfig& config, const Config& base, Meeting& meeting,
                       const TrialRunner& runner, const SweepOptions& options);
 

@@ -130,15 +130,18 @@ class FunctionSweep {
       : config(make_config(folder_, text, space)), base(load_sweep_base(config)) {}
 
   // On so many ranks as threads; goes on with what is there. Returns what rank 0 has.
-  SweepResult run(int ranks, const std::function<bool()>& stop_requested = {}) {
+  SweepResult run(int ranks, const std::function<bool()>& stop_requested = {}, int64_t worker = 0) {
     SweepResult result;
     TrialRunner runner = function_runner(trials, log);
     run_meeting_ranks(ranks, [&](Meeting& meeting) {
-      SweepOptions options{.folder = sweep_folder()};
+      SweepOptions options{.folder = sweep_folder(), .worker = worker};
       if (meeting.rank == 0) {
         options.stop_requested = stop_requested;
         options.publish = publish;
-        options.tell = [this](const std::string& line) { said.push_back(line); };
+        options.tell = [this](const std::string& line) {
+          std::lock_guard lock(log.mutex);
+          said.push_back(line);
+        };
       }
       SweepResult mine = run_sweep(config, base, meeting, runner, options);
       if (meeting.rank == 0) result = mine;
