@@ -40,6 +40,7 @@ Phases run_trial(const Config& config, const std::string& folder, bool saves, Da
   options.quiet = true;
   options.console = nullptr;
   options.saves = saves;
+  options.durable_notes = false;
   options.files = &files;
   // Asked before every step and in validations: the last time before the first step ends is when it begins.
   options.stop_requested = [&] {

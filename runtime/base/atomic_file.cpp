@@ -12,6 +12,7 @@
 
 #include "base/descriptor.h"
 #include "base/error.h"
+#include "base/replace_file.h"
 
 namespace trireme {
 namespace {
@@ -42,15 +43,13 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-}  // namespace
-
-void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+void write_and_rename(const fs::path& path, std::span<const std::byte> bytes, bool syncs) {
   fs::path aside = name_aside(path);
   try {
     Descriptor file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (file.get() < 0) throw_io(aside, "cannot create");
     write_all(file, bytes, aside);
-    if (::fsync(file.get()) != 0) throw_io(aside, "fsync failed");
+    if (syncs && ::fsync(file.get()) != 0) throw_io(aside, "fsync failed");
     if (!file.close()) throw_io(aside, "close failed");
     if (::rename(aside.c_str(), path.c_str()) != 0) throw_io(path, "rename into place failed");
   } catch (...) {
@@ -58,7 +57,17 @@ void write_file_atomically(const fs::path& path, std::span<const std::byte> byte
     fs::remove(aside, ignored);
     throw;
   }
+}
+
+}  // namespace
+
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+  write_and_rename(path, bytes, true);
   sync_directory(folder_of(path));
+}
+
+void replace_file(const fs::path& path, std::string_view text) {
+  write_and_rename(path, std::as_bytes(std::span(text.data(), text.size())), false);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {

@@ -111,6 +111,7 @@ class TrialRun {
     options.console = nullptr;
     options.stop_requested = stop;
     options.saves = order_.saves;
+    options.durable_notes = false;
     options.files = &files;
     if (group_.rank() == 0) {
       options.begin_from = kept_;

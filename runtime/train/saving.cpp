@@ -23,6 +23,8 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+// Between two looks at the writers.
+constexpr double shortest_pause_seconds = 100e-6, longest_pause_seconds = 50e-3;
 // A wait of less is no news.
 constexpr double noticed_wait_seconds = 0.1;
 
@@ -153,9 +155,10 @@ void Saving::collect_spread_slots(bool take) {
 // Collective: until no rank says that it is busy. In rounds, so that a watchdog sees ranks that wait and not
 // ranks that hang, however long a slow disk takes.
 void Saving::wait_together(const std::function<bool()>& busy) {
-  for (auto pause = std::chrono::microseconds(100); worst(busy() ? 1 : 0) != 0;
-       pause = std::min(pause * 2, std::chrono::microseconds(50000))) {
-    std::this_thread::sleep_for(pause);
+  for (Clock::time_point begin = Clock::now(); worst(busy() ? 1 : 0) != 0;) {
+    // An eighth of what has been waited is slept too long at most.
+    double pause = std::clamp(seconds_since(begin) / 8, shortest_pause_seconds, longest_pause_seconds);
+    std::this_thread::sleep_for(std::chrono::duration<double>(pause));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/replace_file.h"
 #include "checkpoint/claim.h"
 #include "checkpoint/keep.h"
 #include "checkpoint/load.h"
@@ -152,10 +153,14 @@ class Run {
     }
   }
 
+  void write_note(const std::filesystem::path& path, const std::string& text) const {
+    options_.durable_notes ? write_file_atomically(path, text) : replace_file(path, text);
+  }
+
   // A stop has saved its state: that there is no room for its summary is no reason to say that it failed.
   void write_summary_of(Outcome outcome, const Summary& summary, Logger& log) const {
     try {
-      write_summary(directory_.summary(), summary);
+      write_note(directory_.summary(), summary_json(summary));
     } catch (const IoError& error) {
       if (outcome != Outcome::stopped) throw;
       log.warning("the state is saved, but not the summary: {}", error.what());
@@ -208,7 +213,7 @@ class Run {
   // Rank 0: from here on the run directory tells of this start.
   std::unique_ptr<MetricsWriter> begin(const std::string& from, Logger& log) const {
     directory_.begin();
-    write_file_atomically(directory_.config(), dump_config(config_));
+    write_note(directory_.config(), dump_config(config_));
     const Session& s = *session_;
     log.info("run '{}' in {}: {} rank(s) on {} host(s), {} thread(s) each, backend {}{}", config_.run.name,
              directory_.path().string(), communicator_.size(), s.placement.hosts, s.threads,
@@ -286,7 +291,7 @@ class Run {
   // The run is finished, whatever becomes of this note: without it another start counts as one without
   // progress.
   void mark_done(Logger& log) const {
-    if (!claim_) return;
+    if (!claim_ || !options_.durable_notes) return;
     try {
       claim_->mark_done();
     } catch (const IoError& error) {

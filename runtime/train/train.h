@@ -68,6 +68,10 @@ struct TrainOptions {
   // sees to it that the run directory has one start at a time, a stop loses what was trained, and a pause
   // keeps its state in keep_in alone.
   bool saves = true;
+  // Whether config.toml and summary.json shall outlive a crash of the machine. A trial of a sweep, whose
+  // journal has what counts, saves some milliseconds without; nor does it note its end for a job that starts
+  // it again.
+  bool durable_notes = true;
   // Data files that earlier runs of this process have opened, and where this one leaves its own; null for
   // none. May be shared by threads.
   DataFiles* files = nullptr;
