@@ -73,15 +73,8 @@ std::vector<SweepEvent> past_events(const SharedJournals& journals) {
   return events;
 }
 
-// What a former sweep has left beside its journal.
-void remove_former(const std::filesystem::path& folder, int64_t worker) {
-  for (const auto& [other, path] : find_journals(folder)) {
-    if (other == worker) continue;
-    throw ConfigError(
-        "--fresh: {} is the journal of another job on the same sweep: end such jobs and remove {} "
-        "yourself",
-        path.string(), folder.string());
-  }
+// What a former sweep has left beside its journals.
+void remove_former(const std::filesystem::path& folder) {
   std::error_code failed;
   for (const char* name : {"trials", "claims", "sweep.jsonl", "report.html", "sweep.toml", "base.toml"}) {
     std::filesystem::remove_all(folder / name, failed);
@@ -157,7 +150,7 @@ void Control::work() {
   require_widths(config_, space, static_cast<int>(nodes_.size()));
   make_directories(options_.folder);
   JournalOptions journal_options;
-  if (options_.fresh) journal_options.start_over = [&] { remove_former(options_.folder, options_.worker); };
+  if (options_.fresh) journal_options.start_over = [&] { remove_former(options_.folder); };
   journal_options.tell = options_.tell;
   // Numbers are claimed always: another job of an array may come at any time.
   History history(config_.at == "best", true);

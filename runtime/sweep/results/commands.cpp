@@ -11,11 +11,11 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "comm/world.h"
-#include "sweep/controller.h"
 #include "sweep/results.h"
 #include "sweep/results/importance_text.h"
 #include "sweep/results/table.h"
 #include "telemetry/terminal.h"
+#include "train/job_end.h"
 
 namespace trireme {
 namespace {
@@ -47,7 +47,7 @@ int show(const CommandLine& line, std::FILE* out) {
   ConsoleTerminal terminal(out);
   for (bool again = false;; again = true) {
     SweepView view = open_sweep(folder);
-    double now = unix_seconds_now();
+    double now = JobEnd::unix_seconds();
     bool over = watch == 0 || !view.is_open();
     if (!terminal.exists()) {
       write(out, (again ? "\n" : "") + table_of(view, 100, 0, now));
@@ -100,7 +100,7 @@ int export_all(const CommandLine& line, std::FILE* out) {
   SweepView view = open_sweep(folder_of(line));
   std::string text = line.has("--csv")     ? csv_of(view)
                      : line.has("--jsonl") ? trials_of(view)
-                                           : report_of(view, unix_seconds_now());
+                                           : report_of(view, JobEnd::unix_seconds());
   if (line.has("--output")) {
     write_file_atomically(line.value("--output"), text);
   } else {

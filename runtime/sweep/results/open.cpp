@@ -5,10 +5,10 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
-#include "sweep/controller.h"
 #include "sweep/journal.h"
 #include "sweep/results.h"
 #include "sweep/shared_journals.h"
+#include "train/job_end.h"
 
 namespace trireme {
 namespace {
@@ -87,7 +87,7 @@ SweepView open_sweep(const fs::path& folder) {
   }
   view.last_sign = std::max(view.last_sign, newest_touch(folder));
   // A line that is being written looks torn too: that is nothing to be told of.
-  if (!view.is_open() || view.is_silent(unix_seconds_now())) {
+  if (!view.is_open() || view.is_silent(JobEnd::unix_seconds())) {
     for (const WorkerJournal& journal : journals) {
       if (!journal.content.torn.empty()) view.warnings.push_back(torn_warning(journal.path, journal.content));
     }
