@@ -13,6 +13,7 @@
 #include "comm/world.h"
 #include "config/command_line.h"
 #include "config/sweep_config.h"
+#include "sweep/crash_note.h"
 #include "sweep/plan.h"
 #include "sweep/results/commands.h"
 #include "sweep/results/live.h"
@@ -127,7 +128,8 @@ int run(const CommandLine& line) {
   }
   options.stop_requested =
       stop_by_signal_or_job_end("trireme-sweep", world.rank() == 0 ? base.checkpoint.before_end_seconds : 0);
-  TrialRunner runner = make_training_runner(place_ranks(world.communicator()).core_sharers);
+  TrialRunner runner =
+      leave_crash_notes(make_training_runner(place_ranks(world.communicator()).core_sharers));
   SweepResult result = run_sweep(config, base, meeting, runner, options);
   return static_cast<int>(result.stopped ? ExitCode::stopped : ExitCode::done);
 }

@@ -77,6 +77,7 @@ std::filesystem::path trial_folder(const std::filesystem::path& folder, int64_t 
 void SweepLogic::start(const RestartState& restart, double now) {
   started_ = now;
   earlier_seconds_ = restart.seconds;
+  for (const EndRecord& end : restart.ends) write(end);
   write(StartRecord{.sweep = setting_.identity, .ranks = pool_.ranks(), .version = TRIREME_VERSION});
   for (const Trial& trial : history_.trials()) {
     if (trial.state != TrialState::waiting || history_.worker_of(trial.number) != setting_.worker) continue;
@@ -84,7 +85,10 @@ void SweepLogic::start(const RestartState& restart, double now) {
     if (trial.attempts > 0 || !trial.reports.empty()) begun_before_.insert(trial.number);
     auto crashes = restart.crashes.find(trial.number);
     if (crashes != restart.crashes.end() && crashes->second > config_.sweep.retries) {
-      fail_unbegun(trial.number, fmt::format("crashed {} times", crashes->second));
+      auto reason = restart.reasons.find(trial.number);
+      fail_unbegun(trial.number,
+                   fmt::format("crashed {} times{}", crashes->second,
+                               reason == restart.reasons.end() ? "" : fmt::format(" ({})", reason->second)));
     }
   }
   look_at_budget(now);

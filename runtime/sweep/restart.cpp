@@ -8,27 +8,25 @@ namespace {
 
 struct Reader {
   RestartState state;
-  double start = 0;               // of the start that is being read
-  double last = 0;                // the newest record's time
-  std::set<int64_t> running;      // begun and not ended
-  std::set<int64_t> reported;     // of these, such as have reported since
-  std::set<int64_t> told_to_end;  // of these
+  double start = 0;                   // of the start that is being read
+  double last = 0;                    // the newest record's time
+  std::map<int64_t, double> running;  // begun and not ended, and when
+  std::set<int64_t> reported;         // of these, such as have reported since
+  std::set<int64_t> told_to_end;      // of these
 
   void read(const StartRecord&, double time) {
     if (!state.first) state.seconds += last - start;
     state.first = false;
     state.finished = false;
     start = time;
-    for (int64_t trial : running) {
-      if (told_to_end.count(trial) != 0) continue;
-      int& crashes = state.crashes[trial];
-      crashes = reported.count(trial) != 0 ? 1 : crashes + 1;
+    for (const auto& [trial, begun] : running) {
+      if (told_to_end.count(trial) == 0) count_crash(trial);
     }
     running.clear();
   }
   void read(const SuggestRecord&, double) {}
-  void read(const BeginRecord& record, double) {
-    running.insert(record.trial);
+  void read(const BeginRecord& record, double time) {
+    running[record.trial] = time;
     reported.erase(record.trial);
     told_to_end.erase(record.trial);
   }
@@ -37,30 +35,56 @@ struct Reader {
   void read(const EndRecord& record, double) {
     running.erase(record.trial);
     if (record.state == "crashed") {
-      int& crashes = state.crashes[record.trial];
-      crashes = reported.count(record.trial) != 0 ? 1 : crashes + 1;
+      count_crash(record.trial);
+      state.reasons[record.trial] = record.reason;
     } else if (record.state != "interrupted") {
       state.crashes.erase(record.trial);
+      state.reasons.erase(record.trial);
     }
   }
   void read(const CloseRecord& record, double) { state.finished = record.state == "finished"; }
+
+  void count_crash(int64_t trial) {
+    int& crashes = state.crashes[trial];
+    crashes = reported.count(trial) != 0 ? 1 : crashes + 1;
+  }
+
+  // Of those that run at the end of the journal, which were lost with this start.
+  void read_notes(const std::function<std::optional<std::string>(int64_t)>& note_of) {
+    bool noted = false;
+    for (const auto& [trial, begun] : running) {
+      std::optional<std::string> note = note_of ? note_of(trial) : std::nullopt;
+      noted |= note.has_value();
+      EndRecord end{.trial = trial, .state = "interrupted", .reason = "another trial crashed"};
+      end.seconds = last - begun;
+      if (note) {
+        end.state = "crashed";
+        end.reason = *note;
+      }
+      state.ends.push_back(end);
+    }
+    if (!noted) state.ends.clear();
+  }
 };
 
 }  // namespace
 
-RestartState restart_state(const std::vector<Record>& records) {
+RestartState restart_state(const std::vector<Record>& records,
+                           const std::function<std::optional<std::string>(int64_t)>& note_of) {
   Reader reader;
-  for (const Record& record : records) {
+  auto read = [&reader](const Record& record) {
     std::visit([&](const auto& what) { reader.read(what, record.time); }, record.what);
     reader.last = record.time;
-  }
-  if (!reader.state.first) reader.state.seconds += reader.last - reader.start;
+  };
+  for (const Record& record : records) read(record);
+  bool first = reader.state.first;
+  reader.read_notes(note_of);
+  for (const EndRecord& end : reader.state.ends) reader.read(end, reader.last);
   // Those that run at the end of the journal crash with this start.
-  for (int64_t trial : reader.running) {
-    if (reader.told_to_end.count(trial) != 0) continue;
-    int& crashes = reader.state.crashes[trial];
-    crashes = reader.reported.count(trial) != 0 ? 1 : crashes + 1;
-  }
+  bool finished = reader.state.finished;
+  reader.read(StartRecord{}, reader.last);
+  reader.state.first = first;
+  reader.state.finished = finished;
   return reader.state;
 }
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "sweep/record.h"
@@ -15,9 +18,16 @@ struct RestartState {
   double seconds = 0;     // that earlier starts have worked
   // How often in a row each trial has crashed at the same place: without a report since the crash before.
   std::map<int64_t, int> crashes;
+  std::map<int64_t, std::string> reasons;  // of such crashes, where they are known
+  // Where trials that ran when the sweep died have left notes that it was they: how all that ran then are to
+  // be recorded, before this start is. Those without one are not to blame. Empty where there are no notes:
+  // then each may have been the one.
+  std::vector<EndRecord> ends;
 };
 
-// From the records of one worker, in their order.
-RestartState restart_state(const std::vector<Record>& records);
+// From the records of one worker, in their order. `note_of`: what a trial's note of a crash says
+// (crash_note.h), nothing where it has left none.
+RestartState restart_state(const std::vector<Record>& records,
+                           const std::function<std::optional<std::string>(int64_t)>& note_of = {});
 
 }  // namespace trireme

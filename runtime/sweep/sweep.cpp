@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "sweep/controller.h"
+#include "sweep/crash_note.h"
 #include "sweep/identity.h"
 #include "sweep/logic.h"
 #include "sweep/publisher.h"
@@ -157,7 +158,8 @@ void Control::work() {
   SharedJournals journals(options_.folder, options_.worker, history, journal_options);
 
   std::string identity = identity_text(config_, base_);
-  RestartState restart = restart_state(journals.past());
+  RestartState restart = restart_state(
+      journals.past(), [&](int64_t trial) { return read_crash_note(trial_folder(options_.folder, trial)); });
   require_same_sweep(options_.folder, journals, identity);
   save_sweep_config(config_, options_.folder.string());
   go_on(space, journals, history, restart, identity);

@@ -195,5 +195,43 @@ TEST_F(SweepJobs, killed_again_and_again_it_goes_on) {
   expect_whole(12);
 }
 
+// The trial whose rank dies of a fault is known by its note; the one beside it is not to blame.
+TEST_F(SweepJobs, a_fault_is_put_down_to_the_trial_that_had_it) {
+  std::vector<std::string> two_long_ones = {"--set", "space.sweep.ranks_per_trial={ choice = [1] }",
+                                            "--set", "sweep.set.train.epochs=100",
+                                            "--set", "budget.trials=2",
+                                            "--set", "sweep.scheduler=\"none\""};
+  std::string file = folder_ / "faulty";
+  Process process(command(2, two_long_ones), file);
+  auto begun = [&] {
+    if (!std::filesystem::exists(folder_ / "run/journal/0.trj")) return false;
+    std::set<int64_t> trials;
+    for (const Record& record : records()) {
+      if (auto* report = std::get_if<ReportRecord>(&record.what)) trials.insert(report->trial);
+    }
+    return trials.size() == 2;
+  };
+  for (int i = 0; i < 20000 && !begun() && process.wait(0.001) == -1; ++i) continue;
+  std::ifstream children("/proc/" + std::to_string(process.pid()) + "/task/" + std::to_string(process.pid()) +
+                         "/children");
+  pid_t child = 0;
+  ASSERT_TRUE(children >> child);
+  ::kill(child, SIGSEGV);
+  EXPECT_NE(process.wait(120), 0);
+  ASSERT_EQ(run(command(2, two_long_ones)), 0) << output_;
+  std::map<std::string, int> ends;
+  std::string reason;
+  for (const Record& record : records()) {
+    auto* end = std::get_if<EndRecord>(&record.what);
+    if (end == nullptr) continue;
+    ++ends[end->state];
+    if (end->state == "crashed") reason = end->reason;
+  }
+  EXPECT_EQ(reason, "signal 11, segmentation fault");
+  EXPECT_EQ(ends["crashed"], 1);
+  EXPECT_EQ(ends["interrupted"], 1);
+  EXPECT_EQ(ends["finished"], 2);
+}
+
 }  // namespace
 }  // namespace trireme::test

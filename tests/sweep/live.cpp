@@ -54,9 +54,9 @@ TEST_F(SweepLive, WithoutATerminalALineNowAndThen) {
     }
     std::string said = read_file(folder_ / "console");
     int64_t best = pareto_front(sample_.history.trials()).front();
-    EXPECT_THAT(
-        said, HasSubstr("; new best: validation.loss " + figure_text(sample_.history.trial(best).scores[0]) +
-                        " of trial " + std::to_string(best)));
+    EXPECT_THAT(said,
+                HasSubstr("new best: validation.loss " + figure_text(sample_.history.trial(best).scores[0]) +
+                          " of trial " + std::to_string(best)));
     EXPECT_THAT(said, HasSubstr("trial 3 "));
     EXPECT_THAT(said, HasSubstr("stopped after epoch 3: validation.loss "));
     EXPECT_THAT(said, ContainsRegex("[0-9]+/60 trials, about [0-9:]+ left, utilisation 9[0-9]\\.[0-9] %"));
@@ -134,8 +134,8 @@ TEST_F(SweepLive, OnATerminalATableThatFits) {
   EXPECT_GT(most, 4u);  // of the first view at least; later ones may come too fast to be drawn
   EXPECT_LT(most, 24u);
   // Lines on trials that have ended are in the log alone.
-  EXPECT_THAT(seen, Not(HasSubstr("; new best")));
-  EXPECT_THAT(read_file(folder_ / "log.txt"), HasSubstr("; new best"));
+  EXPECT_THAT(seen, Not(HasSubstr("new best")));
+  EXPECT_THAT(read_file(folder_ / "log.txt"), HasSubstr("new best"));
 }
 
 TEST_F(SweepLive, AFileThatCannotBeWrittenEndsNothing) {

@@ -46,6 +46,7 @@ class LogicByHand {
     config.budget.trials = 1000;
     for (const Record& record : records) history.apply(record);
   }
+  std::function<std::optional<std::string>(int64_t)> note_of;  // of a crash before this start
   void start() {
     SweepLogic::Setting setting;
     setting.nodes.assign(static_cast<size_t>(ranks_), 0);
@@ -61,7 +62,7 @@ class LogicByHand {
       records.push_back(record);
       return record;
     };
-    RestartState restart = restart_state(records);
+    RestartState restart = restart_state(records, note_of);
     logic = std::make_unique<SweepLogic>(config, space, scheduler, history, std::move(setting));
     logic->start(restart, now);
     collect();

@@ -65,6 +65,33 @@ TEST(SweepLogic, a_trial_that_crashes_again_at_the_same_place_has_failed) {
   EXPECT_EQ(last.suggest(), 1);
 }
 
+TEST(SweepLogic, where_a_trial_has_left_a_note_of_its_crash_the_others_are_not_to_blame) {
+  std::vector<Record> records;
+  auto note_of = [](int64_t trial) {
+    return trial == 1 ? std::optional<std::string>("signal 11, segmentation fault") : std::nullopt;
+  };
+  for (int start = 0; start < 2; ++start) {
+    LogicByHand sweep(3, records);
+    if (start > 0) sweep.note_of = note_of;
+    sweep.start();
+    sweep.all_ready();
+    for (int trial = 0; start == 0 && trial < 3; ++trial) sweep.suggest();
+    EXPECT_EQ(sweep.orders.at(0).order.attempt, 1);
+    EXPECT_EQ(sweep.orders.at(1).order.attempt, start + 1);
+    records = sweep.records;  // killed
+  }
+  LogicByHand last(3, records);
+  last.note_of = note_of;
+  last.start();
+  last.all_ready();
+  EXPECT_EQ(last.trial(1).state, TrialState::failed);
+  EXPECT_EQ(last.trial(1).reason, "crashed 2 times (signal 11, segmentation fault)");
+  for (int64_t trial : {0, 2}) {
+    EXPECT_EQ(last.trial(trial).state, TrialState::running);
+    EXPECT_EQ(last.trial(trial).attempts, 1);
+  }
+}
+
 TEST(SweepLogic, a_trial_that_gets_on_between_crashes_is_begun_again) {
   std::vector<Record> records;
   for (int start = 0; start < 6; ++start) {

@@ -61,15 +61,21 @@ TEST(SweepArray, states_cannot_be_taken_over_from_job_to_job) {
   test::expect_error(ExitCode::bad_config, {"\"pbt\"", "array"}, [&] { sweep.run(2, {}, 1); });
 }
 
-TEST(SweepArray, a_fresh_start_beside_other_jobs_is_refused) {
+TEST(SweepArray, a_fresh_start_beside_a_job_that_works_is_refused) {
   FunctionSweep sweep("sampler = \"random\"\n[budget]\ntrials = 6\n");
-  sweep.run(2, {}, 3);
   SweepOptions options{.folder = sweep.sweep_folder(), .worker = 0, .fresh = true};
+  std::atomic<bool> tried = false;
   TrialRunner runner = function_runner(sweep.trials, sweep.log);
-  test::expect_error(ExitCode::bad_config, {"--fresh", "3.trj"}, [&] {
-    run_meeting_ranks(
-        1, [&](Meeting& meeting) { run_sweep(sweep.config, sweep.base, meeting, runner, options); });
-  });
+  sweep.trials.at_epoch = [&](const TrialOrder&, int64_t, int) {
+    if (tried.exchange(true)) return;
+    test::expect_error(ExitCode::usage, {"journal"}, [&] {
+      run_meeting_ranks(
+          1, [&](Meeting& meeting) { run_sweep(sweep.config, sweep.base, meeting, runner, options); });
+    });
+  };
+  sweep.run(2, {}, 3);
+  EXPECT_TRUE(tried);
+  EXPECT_EQ(sweep.log.begun.size(), 6u);
 }
 
 TEST(SweepArray, a_fresh_start_leaves_nothing_of_the_former_sweep) {

@@ -38,6 +38,14 @@ std::string end_text(const SweepView& view, const Trial& trial) {
   return text;
 }
 
+// "new best: validation.loss 0.2832 of trial 7, epoch 9"
+std::string best_text(const SweepView& view, const std::vector<int64_t>& front) {
+  if (front.size() > 1) return fmt::format("the front has {} trials now", front.size());
+  const Trial& best = view.history.trial(front.front());
+  return fmt::format("new best: {} of trial {}, epoch {}", scores_text(view.config, best.scores), best.number,
+                     best.epochs());
+}
+
 }  // namespace
 
 void Live::Paced::done(Clock::time_point began) {
@@ -79,21 +87,19 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
     ended_since_ = true;
     if (!restored) ends.push_back(end_text(view, view.history.trial(end->trial)));
   }
-  std::vector<int64_t> front = front_so_far(view);
-  bool new_best = front != front_ && !restored && !ends.empty();
-  front_ = std::move(front);
+  front_ = front_so_far(view);
+  std::vector<std::vector<double>> scores;
+  for (int64_t trial : front_) scores.push_back(view.history.trial(trial).scores);
+  bool new_best = scores != told_scores_ && !restored;
+  told_scores_ = std::move(scores);
   ended_ += static_cast<int64_t>(ends.size());
-  if (ends.empty()) return;
+  if (ends.empty() && !new_best) return;
   for (size_t i = 0; i + 1 < ends.size(); ++i) logger_.write_to_file(LogLevel::info, ends[i]);
   Clock::time_point time = Clock::now();
-  std::string line = ends.back();
-  if (new_best && view.config.objectives.size() == 1) {
-    const Trial& best = view.history.trial(front_.front());
-    line += fmt::format("; new best: {} of trial {}", scores_text(view.config, best.scores), best.number);
-  } else if (new_best) {
-    line += fmt::format("; the front has {} trials now", front_.size());
-  }
-  if (ended_ > 1) line += fmt::format("; {} more ended", ended_ - 1);
+  std::string line = ends.empty() ? "" : ends.back();
+  if (new_best) line += (ends.empty() ? "" : "; ") + best_text(view, front_);
+  int64_t untold = ended_ - (ends.empty() ? 0 : 1);
+  if (untold > 0) line += fmt::format("; {} more ended", untold);
   line += "; " + standing(view, now);
   // A new best is told at once, but not more often than one can read.
   bool due = time >= next_line_ || last ||

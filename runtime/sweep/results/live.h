@@ -29,8 +29,7 @@ struct LiveOptions {
 // - Elsewhere a line tells of trials that have ended, at most one in line_seconds but for a new best and for
 //   what ends after a long time. All such lines get into log.txt, either way.
 // - best.toml is written when another trial has become the best, sweep.jsonl and report.html now and then;
-// all
-//   of them at the end. The table then is logged once more, to stay.
+//   all of them at the end. The table then is logged once more, to stay.
 class Live {
  public:
   // `logger` outlives it.
@@ -57,11 +56,11 @@ class Live {
   LiveOptions options_;
   Paced table_, files_;
   Clock::time_point next_line_;
-  size_t events_ = 0;           // seen so far
-  int64_t ended_ = 0;           // trials that ended and of which no line has told
-  bool ended_since_ = false;    // since the files were written
-  std::vector<int64_t> front_;  // told of
-  std::vector<int64_t> written_front_;
+  size_t events_ = 0;         // seen so far
+  int64_t ended_ = 0;         // trials that ended and of which no line has told
+  bool ended_since_ = false;  // since the files were written
+  std::vector<int64_t> front_, written_front_;
+  std::vector<std::vector<double>> told_scores_;  // of the front
   std::string warned_;
 };
 
