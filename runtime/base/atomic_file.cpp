@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <system_error>
 
@@ -37,7 +38,11 @@ bool is_directory_there(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-fs::path name_aside(fs::path path) { return path += ".partial-" + std::to_string(::getpid()); }
+// A name that nobody else takes, be it a thread of this process or one of the same number on another host.
+fs::path name_aside(fs::path path) {
+  std::random_device draw;
+  return path += ".partial-" + std::to_string(::getpid()) + "-" + std::to_string(draw());
+}
 
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
