@@ -19,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::TemporaryFolder;
+using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
@@ -70,6 +71,33 @@ TEST_F(SweepLive, WithoutATerminalALineNowAndThen) {
   EXPECT_THAT(read_file(folder_ / "log.txt"), HasSubstr("best    validation.loss"));
   for (const char* name : {"best.toml", "sweep.jsonl", "report.html"})
     EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+}
+
+TEST_F(SweepLive, TheBestMayFail) {
+  SweepView view = open_sweep_without_records(folder_.path(), false);
+  std::FILE* console = std::fopen((folder_ / "console").c_str(), "w");
+  {
+    Logger logger({.file = folder_ / "log.txt", .console = console});
+    Live live(logger, options());
+    int reports = 0;
+    for (const SweepEvent& event : sample_.events) {
+      if (std::holds_alternative<EndRecord>(event.record.what)) continue;
+      reports += std::holds_alternative<ReportRecord>(event.record.what) ? 1 : 0;
+      if (reports > 2) break;
+      view.add(event);
+      live.update(view, view.last_sign, false);
+    }
+    std::vector<Trial> trials = view.history.trials();
+    for (const Trial& trial : trials) {
+      if (trial.state != TrialState::running) continue;
+      Record record = sample_.events.back().record;
+      record.what = EndRecord{.trial = trial.number, .state = "failed", .reason = "no luck"};
+      view.add({0, record});
+      live.update(view, view.last_sign, false);
+    }
+  }
+  std::fclose(console);
+  EXPECT_THAT(read_file(folder_ / "console"), AllOf(HasSubstr("new best"), HasSubstr("(no luck)")));
 }
 
 TEST_F(SweepLive, ManyShortTrialsAreFewLines) {

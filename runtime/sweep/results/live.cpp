@@ -90,7 +90,7 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
   front_ = front_so_far(view);
   std::vector<std::vector<double>> scores;
   for (int64_t trial : front_) scores.push_back(view.history.trial(trial).scores);
-  bool new_best = scores != told_scores_ && !restored;
+  bool new_best = scores != told_scores_ && !restored && !front_.empty();
   told_scores_ = std::move(scores);
   ended_ += static_cast<int64_t>(ends.size());
   if (ends.empty() && !new_best) return;
