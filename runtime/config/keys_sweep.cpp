@@ -43,7 +43,9 @@ KeyTable sweep_table(SweepTable& c) {
            &c.launcher,
            {.doc = "ranks: trials run in the sweep's own processes, one after another without a start. "
                    "steps: each trial is a step of SLURM's (srun --exact) of its own, so that one that "
-                   "crashes takes nothing with it.",
+                   "crashes takes nothing with it; the sweep is started once in the batch script then, "
+                   "without srun. Outside of SLURM a process, or mpirun for several ranks. Not with pbt "
+                   "and ltfb.",
             .choices = {"ranks", "steps"}}},
           {"ranks_per_trial",
            &c.ranks_per_trial,
@@ -51,9 +53,16 @@ KeyTable sweep_table(SweepTable& c) {
                    "sweep.ranks_per_trial in [space].",
             .at_least = 1,
             .at_most = 65536}},
+          {"slots",
+           &c.slots,
+           {.doc = "launcher steps: ranks that train at the same time, in all trials together. 0 for the "
+                   "tasks of the SLURM job (sbatch --ntasks), or, outside of one, the cores.",
+            .at_least = 0,
+            .at_most = 65536}},
           {"retries",
            &c.retries,
-           {.doc = "How often a trial is begun again that took its ranks down with it. One that fails in "
+           {.doc = "How often a trial is begun again that took its ranks, or its step, down with it. One "
+                   "that fails in "
                    "an orderly way (its loss is no number, its keys do not go together) is not.",
             .at_least = 0,
             .at_most = 100}},
@@ -71,7 +80,8 @@ KeyTable sweep_table(SweepTable& c) {
                    "is not active does not bind."}},
           {"srun_options",
            &c.srun_options,
-           {.doc = "launcher steps: options for each trial's srun, for instance \"--mem=8G\"."}},
+           {.doc = "launcher steps: options for each trial's srun, for instance \"--mem-per-cpu=4G\" or "
+                   "\"--gpus-per-task=1\"."}},
       }};
 }
 

@@ -96,6 +96,7 @@ struct SweepTable {
   std::string scheduler = "none";  // none median asha hyperband pbt ltfb
   std::string launcher = "ranks";  // ranks: in the processes of the sweep; steps: each a step of its own
   int64_t ranks_per_trial = 1;
+  int64_t slots = 0;           // steps: ranks that train at the same time; 0: as many as the job has tasks
   int64_t retries = 1;         // of a trial that crashed
   bool suggest_ahead = false;  // the next point is worked out while trials run, without the newest results
   std::string keep_checkpoints = "best";  // best all none: of trials that are over

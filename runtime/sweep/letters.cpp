@@ -43,6 +43,7 @@ json put(const EndLetter& letter) {
           {"state", static_cast<int>(letter.end.state)},
           {"reason", letter.end.reason},
           {"steps", letter.end.steps},
+          {"held", letter.end.held},
           {"thrown", letter.thrown},
           {"seconds", letter.seconds},
           {"idle_seconds", letter.idle_seconds}};
@@ -79,7 +80,8 @@ json put(const GiveLetter& letter) {
 }
 json put(const ForgetLetter& letter) { return {{"letter", "forget"}, {"trial", letter.trial}}; }
 json put(const LeaveLetter& letter) {
-  return {{"letter", "leave"}, {"stopped", letter.stopped}, {"code", letter.code}, {"message", letter.message}};
+  return {
+      {"letter", "leave"}, {"stopped", letter.stopped}, {"code", letter.code}, {"message", letter.message}};
 }
 json put(const StateLetter& letter) {
   return {{"letter", "state"},
@@ -109,9 +111,10 @@ ReportLetter report_of(const json& object) {
 EndLetter end_of(const json& object) {
   EndLetter letter;
   object.at("trial").get_to(letter.trial);
-  letter.end.state = one_of(object.at("state"), TrialEnd::State::interrupted);
+  letter.end.state = one_of(object.at("state"), TrialEnd::State::not_begun);
   object.at("reason").get_to(letter.end.reason);
   object.at("steps").get_to(letter.end.steps);
+  object.at("held").get_to(letter.end.held);
   object.at("thrown").get_to(letter.thrown);
   object.at("seconds").get_to(letter.seconds);
   object.at("idle_seconds").get_to(letter.idle_seconds);

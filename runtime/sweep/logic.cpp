@@ -19,6 +19,8 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 // So long after one rank of a trial has failed alone the others are taken to wait for it for ever.
 constexpr double lonely_seconds = 30;
+// So many steps in a row that could not be started are no misfortune of one of them.
+constexpr int most_not_begun = 3;
 
 // What the sweep's record calls the end of a run.
 const char* state_of(TrialEnd::State state) {
@@ -32,7 +34,10 @@ const char* state_of(TrialEnd::State state) {
     case TrialEnd::State::failed:
       return "failed";
     case TrialEnd::State::interrupted:
+    case TrialEnd::State::not_begun:
       return "interrupted";
+    case TrialEnd::State::crashed:
+      return "crashed";
   }
   throw Error(ExitCode::internal, "an end of a trial without a name");
 }
@@ -78,6 +83,7 @@ void SweepLogic::start(const RestartState& restart, double now) {
   started_ = now;
   earlier_seconds_ = restart.seconds;
   for (const EndRecord& end : restart.ends) write(end);
+  crashes_ = restart.crashes;
   write(StartRecord{.sweep = setting_.identity, .ranks = pool_.ranks(), .version = TRIREME_VERSION});
   for (const Trial& trial : history_.trials()) {
     if (trial.state != TrialState::waiting || history_.worker_of(trial.number) != setting_.worker) continue;
@@ -194,6 +200,7 @@ void SweepLogic::report(int rank, const ReportLetter& letter) {
     letters_.emplace_back(rank, VerdictLetter{letter.trial, {Verdict::Kind::stop, found->second.failure}});
     return;
   }
+  not_begun_ = 0;
   // A run of less than an epoch counts as its first.
   write(ReportRecord{.trial = letter.trial,
                      .epoch = std::max<int64_t>(measure.epoch, 1),
@@ -201,8 +208,10 @@ void SweepLogic::report(int rank, const ReportLetter& letter) {
                      .seconds = measure.seconds,
                      .figures = {measure.figures.begin(), measure.figures.end()},
                      .scores = std::move(scores)});
+  found->second.reported = true;
   Verdict verdict = scheduler_.judge(history_, letter.trial);
   if (verdict.kind != Verdict::Kind::go_on) {
+    found->second.told_to_end = true;
     write(DecisionRecord{.trial = letter.trial,
                          .epoch = history_.trial(letter.trial).epochs(),
                          .verdict = verdict.kind == Verdict::Kind::stop ? "stop" : "pause",
@@ -245,16 +254,44 @@ void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
     state = "stopped";
     reason = "budget.seconds is spent";
   }
+  count_crash(trial, running, state, reason);
   write(EndRecord{
       .trial = trial, .state = state, .reason = reason, .seconds = running.seconds, .steps = how.steps});
   if (running.thrown) groups_[running.ranks].made = false;
   for (int rank : running.ranks) pool_.release(rank);
   const Trial& now_is = history_.trial(trial);
-  if (now_is.state == TrialState::waiting) waiting_[trial] = 0;
+  if (now_is.state == TrialState::waiting) {
+    waiting_[trial] = 0;
+    begun_before_.insert(trial);
+  }
   if (now_is.is_over()) ended_.push_back(trial);
   keep_or_forget(trial, running.ranks.front());
+  look_at_starts(how, now);
   // A rank may see the signal that ends the job before the controller does.
-  if (state == "interrupted") stop("a trial was asked to", now);
+  if (how.state == TrialEnd::State::interrupted && state == "interrupted") stop("a trial was asked to", now);
+}
+
+// One that crashes too often at the same place, without a report in between, has failed.
+void SweepLogic::count_crash(int64_t trial, const Running& running, std::string& state, std::string& reason) {
+  if (state == "crashed") {
+    if (running.told_to_end) return;  // what had been decided happens
+    int& crashes = crashes_[trial];
+    crashes = running.reported ? 1 : crashes + 1;
+    if (crashes <= config_.sweep.retries) return;
+    state = "failed";
+    if (crashes > 1) reason = fmt::format("crashed {} times: {}", crashes, reason);
+  }
+  if (state != "interrupted") crashes_.erase(trial);
+}
+
+void SweepLogic::look_at_starts(const TrialEnd& end, double now) {
+  not_begun_ = end.state == TrialEnd::State::not_begun ? not_begun_ + 1 : 0;
+  if (not_begun_ < most_not_begun || !failure_.empty()) return;
+  failure_ = fmt::format("{} steps in a row could not be started; the last one: {}", not_begun_, end.reason);
+  if (!config_.sweep.srun_options.empty()) {
+    failure_ += fmt::format(". See {}: sweep.srun_options", config_.where("sweep.srun_options"));
+  }
+  stop("steps could not be started", now);
 }
 
 void SweepLogic::keep_or_forget(int64_t trial, int keeper) {

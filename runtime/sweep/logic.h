@@ -86,6 +86,8 @@ class SweepLogic {
   bool over() const { return over_; }
   bool stopped() const { return stopped_; }  // over, to be gone on with
   const std::string& over_reason() const { return over_reason_; }
+  // Not empty: it was stopped because it cannot go on, and whoever has started it is to be told this.
+  const std::string& failure() const { return failure_; }
   const History& history() const { return history_; }
   const Utilisation& utilisation() const { return utilisation_; }
 
@@ -97,6 +99,8 @@ class SweepLogic {
     bool thrown = false;          // a rank's part ended by an exception,
     double thrown_at = 0;         // then
     std::string failure;          // what is wrong with its figures
+    bool reported = false;        // since it began
+    bool told_to_end = false;     // by a verdict
     double seconds = 0;
   };
   struct Group {
@@ -125,6 +129,8 @@ class SweepLogic {
   void report(int rank, const ReportLetter& letter);
   void end(int rank, const EndLetter& letter, double now);
   void end_trial(int64_t trial, Running& running, double now);
+  void count_crash(int64_t trial, const Running& running, std::string& state, std::string& reason);
+  void look_at_starts(const TrialEnd& end, double now);
   void keep_or_forget(int64_t trial, int keeper);
   std::vector<double> scores_of(const TrialMeasure& measure, std::string& failure) const;
   std::string config_of(int64_t trial);
@@ -141,7 +147,10 @@ class SweepLogic {
   double started_ = 0;
   double earlier_seconds_ = 0;
   std::map<int64_t, int> waiting_;  // this job's trials that wait: how often each was overtaken
-  std::set<int64_t> begun_before_;  // of these, such as an earlier start began
+  std::set<int64_t>
+      begun_before_;  // of these, such as have been begun: by an earlier start, or before a crash
+  std::map<int64_t, int> crashes_;  // of trials: in a row, at the same place
+  int not_begun_ = 0;               // steps in a row that could not be started
   std::map<int64_t, Running> running_;
   std::map<int64_t, std::string> configs_;  // of waiting ones
   std::map<int64_t, int> kept_at_;          // the rank that keeps a trial's state
@@ -152,6 +161,7 @@ class SweepLogic {
   bool over_ = false;
   bool stopped_ = false;
   std::string over_reason_;
+  std::string failure_;
   Utilisation utilisation_;
   std::vector<std::pair<int, SweepLetter>> letters_;
   std::optional<int64_t> wanted_;

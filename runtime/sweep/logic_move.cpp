@@ -196,7 +196,8 @@ void SweepLogic::close() {
   }
   write(CloseRecord{.state = stopped_ ? "stopped" : "finished", .reason = over_reason_});
   over_ = true;
-  send_all(LeaveLetter{.stopped = stopped_, .code = 0, .message = ""});
+  int code = failure_.empty() ? 0 : static_cast<int>(ExitCode::bad_config);
+  send_all(LeaveLetter{.stopped = stopped_, .code = code, .message = failure_});
 }
 
 }  // namespace trireme

@@ -35,6 +35,7 @@ struct Reader {
   void read(const EndRecord& record, double) {
     running.erase(record.trial);
     if (record.state == "crashed") {
+      if (told_to_end.count(record.trial) != 0) return;  // what had been decided happens
       count_crash(record.trial);
       state.reasons[record.trial] = record.reason;
     } else if (record.state != "interrupted") {

@@ -96,7 +96,9 @@ class TrialRun {
       if (report_failed_) throw;
       bool alone = group_.size() == 1 && dynamic_cast<const CommError*>(&error) == nullptr;
       if (!alone && !is_everybodys(error, group_.activity().snapshot().phase)) throw;
-      return failure(error.what());
+      TrialEnd end = failure(error.what());
+      end.held = dynamic_cast<const ClaimError*>(&error) != nullptr;
+      return end;
     } catch (const std::exception& error) {
       if (report_failed_ || group_.size() > 1) throw;
       return failure(error.what());

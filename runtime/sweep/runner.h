@@ -31,10 +31,13 @@ struct TrialMeasure {
 };
 
 struct TrialEnd {
-  enum class State { finished, stopped, paused, failed, interrupted };
+  // Of steps (sweep/steps) alone: crashed, and its ranks with it, which takes nothing else down; not_begun,
+  // by no fault of the trial.
+  enum class State { finished, stopped, paused, failed, interrupted, crashed, not_begun };
   State state = State::finished;
-  std::string reason;  // of a failure
+  std::string reason;  // of a failure, a crash
   int64_t steps = 0;
+  bool held = false;  // failed, because another start holds the run directory
 };
 
 // Called by every rank of the group. `report`: on its rank 0 alone, after each validation, with an answer to

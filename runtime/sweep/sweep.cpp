@@ -228,6 +228,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   journals.sync();
   tell_result(logic, JobEnd::unix_seconds() - begun);
   publisher.finish();
+  if (!logic.failure().empty()) throw ConfigError("{}", logic.failure());
 }
 
 void Control::tell_result(const SweepLogic& logic, double seconds) {

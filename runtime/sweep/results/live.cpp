@@ -84,6 +84,10 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
   for (; events_ < view.events.size(); ++events_) {
     auto* end = std::get_if<EndRecord>(&view.events[events_].record.what);
     if (end == nullptr || end->state == "paused" || end->state == "interrupted") continue;
+    if (end->state == "crashed") {
+      if (!restored) logger_.warning("trial {} has crashed: {}", end->trial, end->reason);
+      continue;
+    }
     ended_since_ = true;
     if (!restored) ends.push_back(end_text(view, view.history.trial(end->trial)));
   }
