@@ -58,7 +58,7 @@ metric = "validation.loss"
 trials = 6
 [space]
 optimizer.learning_rate = { log_uniform = [1e-3, 0.1] }
-data.batch = { int = [4, 32] }
+data.batch = { int = [4, 8] }
 )");
   }
   ~StepJobs() override {
@@ -70,7 +70,7 @@ data.batch = { int = [4, 32] }
                           "[data]\ntrain = \"" + (folder_ / "train.h5").string() + "\"\nvalidation = \"" +
                               (folder_ / "validation.h5").string() +
                               "\"\n[model]\nkind = \"mlp\"\nhidden = [16]\n[train]\nepochs = " +
-                              std::to_string(epochs) + "\nthreads = 1\n[checkpoint]\nevery_steps = 50\n");
+                              std::to_string(epochs) + "\nthreads = 1\n[checkpoint]\nevery_steps = 200\n");
   }
   std::vector<std::string> command(std::vector<std::string> more = {}, const std::string& run = "run",
                                    int ranks = 0) const {
@@ -330,7 +330,7 @@ TEST_F(StepJobs, a_signal_saves_all_state_and_exits_75) {
 }
 
 TEST_F(StepJobs, a_killed_sweep_leaves_no_orphans_and_goes_on) {
-  write_base(1500);
+  write_base(400);
   // In sessions of their own: the system would end a stopped one of the sweep's session with it.
   std::string srun = run_program;
   srun.replace(srun.find("exec \""), 4, "exec setsid --wait");
@@ -356,8 +356,8 @@ TEST_F(StepJobs, a_killed_sweep_leaves_no_orphans_and_goes_on) {
   History all = history();
   for (const Trial& trial : all.trials()) {
     EXPECT_EQ(trial.attempts, 2);
-    EXPECT_EQ(trial.reports.size(), 1500u);
-    EXPECT_LT(reports_of(trial.number), 1600);  // it went on from where its orphan had saved
+    EXPECT_EQ(trial.reports.size(), 400u);
+    EXPECT_LT(reports_of(trial.number), 440);  // it went on from where its orphan had saved
   }
   EXPECT_TRUE(steps().empty());
 }

@@ -1,0 +1,109 @@
+// What becomes of trials whose steps die, or cannot be started, while the sweep lives.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sweep/logic_fixture.h"
+
+namespace trireme {
+namespace {
+
+using testing::HasSubstr;
+using State = TrialEnd::State;
+
+TEST(SweepLogic, a_crashed_step_is_begun_again_and_at_the_same_place_fails) {
+  LogicByHand sweep(2);
+  sweep.start();
+  sweep.all_ready();
+  EXPECT_EQ(sweep.suggest(), 0);
+  EXPECT_EQ(sweep.suggest(), 1);
+  sweep.end(0, State::crashed, "signal 11");
+  EXPECT_EQ(sweep.trial(0).state, TrialState::running);
+  EXPECT_EQ(sweep.orders.at(0).order.attempt, 2);
+  EXPECT_EQ(sweep.trial(1).attempts, 1);
+  sweep.report(0, 1, 0.5);  // it gets on
+  sweep.end(0, State::crashed, "signal 11");
+  EXPECT_EQ(sweep.trial(0).state, TrialState::running);
+  sweep.end(0, State::crashed, "signal 9");
+  EXPECT_EQ(sweep.trial(0).state, TrialState::failed);
+  EXPECT_EQ(sweep.trial(0).reason, "crashed 2 times: signal 9");
+  EXPECT_EQ(sweep.trial(0).attempts, 3);
+  std::vector<std::string> states;
+  for (const EndRecord& end : sweep.written<EndRecord>()) states.push_back(end.state);
+  EXPECT_THAT(states, testing::ElementsAre("crashed", "crashed", "failed"));
+  sweep.finish(1, 0.5);
+  EXPECT_EQ(sweep.trial(1).state, TrialState::finished);
+}
+
+TEST(SweepLogic, crashes_count_over_starts_and_none_need_be_allowed) {
+  LogicByHand first(1);
+  first.start();
+  first.all_ready();
+  first.suggest();
+  first.logic->stop("asked to", first.now);
+  first.end(0, State::crashed, "signal 11");
+  EXPECT_TRUE(first.logic->over());
+  EXPECT_EQ(first.trial(0).state, TrialState::waiting);
+  LogicByHand second(1, first.records);
+  second.start();
+  second.all_ready();
+  second.end(0, State::crashed, "signal 11");
+  EXPECT_EQ(second.trial(0).reason, "crashed 2 times: signal 11");
+
+  LogicByHand never(1);
+  never.config.sweep.retries = 0;
+  never.start();
+  never.all_ready();
+  never.suggest();
+  never.end(0, State::crashed, "signal 11");
+  EXPECT_EQ(never.trial(0).state, TrialState::failed);
+  EXPECT_EQ(never.trial(0).reason, "signal 11");
+}
+
+TEST(SweepLogic, what_had_been_decided_about_a_crashed_step_happens) {
+  LogicByHand sweep(1);
+  sweep.config.sweep.retries = 0;
+  sweep.scheduler.verdicts = {{{0, 1}, {Verdict::Kind::stop, "worse"}},
+                              {{1, 1}, {Verdict::Kind::pause, "rung"}}};
+  sweep.start();
+  sweep.all_ready();
+  for (int64_t trial : {0, 1}) {
+    EXPECT_EQ(sweep.suggest(), trial);
+    sweep.report(trial, 1, 0.5);
+    sweep.end(trial, State::crashed, "signal 11");
+  }
+  EXPECT_EQ(sweep.trial(0).state, TrialState::stopped);
+  EXPECT_EQ(sweep.trial(1).state, TrialState::paused);
+  EXPECT_TRUE(restart_state(sweep.records).crashes.empty());
+}
+
+TEST(SweepLogic, steps_that_cannot_be_started_end_the_sweep_and_cost_no_attempt) {
+  LogicByHand sweep(2);
+  sweep.start();
+  sweep.all_ready();
+  sweep.suggest();
+  sweep.suggest();
+  // One that trains says that starting works.
+  sweep.end(0, State::not_begun, "no");
+  sweep.end(0, State::not_begun, "no");
+  sweep.report(1, 1, 0.5);
+  sweep.end(0, State::not_begun, "no");
+  sweep.end(0, State::not_begun, "no");
+  EXPECT_EQ(sweep.trial(0).state, TrialState::running);
+  EXPECT_EQ(sweep.trial(0).attempts, 1);
+  EXPECT_EQ(sweep.logic->failure(), "");
+  sweep.end(0, State::not_begun, "srun: no such partition");
+  EXPECT_THAT(sweep.logic->failure(), HasSubstr("srun: no such partition"));
+  EXPECT_FALSE(sweep.logic->over());  // the other saves its state
+  sweep.end(1, State::interrupted);
+  EXPECT_TRUE(sweep.logic->over());
+  EXPECT_TRUE(sweep.logic->stopped());
+  EXPECT_EQ(sweep.trial(0).state, TrialState::waiting);
+  EXPECT_EQ(sweep.trial(0).attempts, 0);
+  EXPECT_EQ(sweep.trial(1).attempts, 0);
+  auto leave = std::get<LeaveLetter>(sweep.others.back().second);
+  EXPECT_EQ(leave.code, 78);
+  EXPECT_EQ(leave.message, sweep.logic->failure());
+}
+
+}  // namespace
+}  // namespace trireme
