@@ -84,7 +84,10 @@ void SweepLogic::start(const RestartState& restart, double now) {
   earlier_seconds_ = restart.seconds;
   for (const EndRecord& end : restart.ends) write(end);
   crashes_ = restart.crashes;
-  write(StartRecord{.sweep = setting_.identity, .ranks = pool_.ranks(), .version = TRIREME_VERSION});
+  write(StartRecord{.sweep = setting_.identity,
+                    .ranks = pool_.ranks(),
+                    .version = TRIREME_VERSION,
+                    .steps = config_.sweep.launcher == "steps"});
   for (const Trial& trial : history_.trials()) {
     if (trial.state != TrialState::waiting || history_.worker_of(trial.number) != setting_.worker) continue;
     waiting_[trial.number] = 0;

@@ -37,6 +37,7 @@ void write(Json& line, const StartRecord& start) {
   line["sweep"] = start.sweep;
   line["ranks"] = start.ranks;
   line["version"] = start.version;
+  if (start.steps) line["steps"] = true;
 }
 
 void write(Json& line, const SuggestRecord& suggest) {
@@ -107,6 +108,8 @@ class Fields {
     if (!value.is_string()) throw_wrong(key, "a text");
     return value.get<std::string>();
   }
+
+  bool has(const char* key) const { return object_.contains(key); }
 
   bool truth(const char* key) {
     const Json& value = get(key);
@@ -206,6 +209,7 @@ StartRecord read_start(Fields& fields) {
   start.sweep = fields.text("sweep");
   start.ranks = fields.integer<int>("ranks");
   start.version = fields.text("version");
+  if (fields.has("steps")) start.steps = fields.truth("steps");
   return start;
 }
 

@@ -16,6 +16,7 @@ struct StartRecord {
   std::string sweep;  // hash of what must not change between starts: space, objectives, seed
   int ranks = 1;
   std::string version;
+  bool steps = false;  // trials are processes of their own, which the sweep's death leaves unharmed
 };
 
 // A point that the sampler suggests. Values are TOML literals of the active parameters.

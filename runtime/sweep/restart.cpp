@@ -9,12 +9,14 @@ namespace {
 struct Reader {
   RestartState state;
   double start = 0;                   // of the start that is being read
+  bool steps = false;                 // it has run trials in steps of their own
   double last = 0;                    // the newest record's time
   std::map<int64_t, double> running;  // begun and not ended, and when
   std::set<int64_t> reported;         // of these, such as have reported since
   std::set<int64_t> told_to_end;      // of these
 
-  void read(const StartRecord&, double time) {
+  void read(const StartRecord& record, double time) {
+    steps = record.steps;
     if (!state.first) state.seconds += last - start;
     state.first = false;
     state.finished = false;
@@ -54,9 +56,10 @@ struct Reader {
   void read_notes(const std::function<std::optional<std::string>(int64_t)>& note_of) {
     bool noted = false;
     for (const auto& [trial, begun] : running) {
-      std::optional<std::string> note = note_of ? note_of(trial) : std::nullopt;
+      std::optional<std::string> note = note_of && !steps ? note_of(trial) : std::nullopt;
       noted |= note.has_value();
       EndRecord end{.trial = trial, .state = "interrupted", .reason = "another trial crashed"};
+      if (steps) end.reason = "the sweep was killed, not its step";
       end.seconds = last - begun;
       if (note) {
         end.state = "crashed";
@@ -64,7 +67,7 @@ struct Reader {
       }
       state.ends.push_back(end);
     }
-    if (!noted) state.ends.clear();
+    if (!noted && !steps) state.ends.clear();
   }
 };
 

@@ -20,8 +20,9 @@ struct RestartState {
   std::map<int64_t, int> crashes;
   std::map<int64_t, std::string> reasons;  // of such crashes, where they are known
   // Where trials that ran when the sweep died have left notes that it was they: how all that ran then are to
-  // be recorded, before this start is. Those without one are not to blame. Empty where there are no notes:
-  // then each may have been the one.
+  // be recorded, before this start is. Those without one are not to blame, nor is any that ran in a
+  // step of its own: had that died, the sweep would have written so. Empty where there are no notes of
+  // others: then each may have been the one.
   std::vector<EndRecord> ends;
 };
 

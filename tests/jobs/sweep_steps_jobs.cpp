@@ -330,7 +330,7 @@ TEST_F(StepJobs, a_signal_saves_all_state_and_exits_75) {
 }
 
 TEST_F(StepJobs, a_killed_sweep_leaves_no_orphans_and_goes_on) {
-  write_base(400);
+  write_base(200);
   // In sessions of their own: the system would end a stopped one of the sweep's session with it.
   std::string srun = run_program;
   srun.replace(srun.find("exec \""), 4, "exec setsid --wait");
@@ -355,11 +355,22 @@ TEST_F(StepJobs, a_killed_sweep_leaves_no_orphans_and_goes_on) {
   expect_all_finished(2);
   History all = history();
   for (const Trial& trial : all.trials()) {
-    EXPECT_EQ(trial.attempts, 2);
-    EXPECT_EQ(trial.reports.size(), 400u);
-    EXPECT_LT(reports_of(trial.number), 440);  // it went on from where its orphan had saved
+    EXPECT_EQ(trial.attempts, 1);
+    EXPECT_EQ(trial.reports.size(), 200u);
+    EXPECT_LT(reports_of(trial.number), 240);  // it went on from where its orphan had saved
   }
   EXPECT_TRUE(steps().empty());
+}
+
+TEST_F(StepJobs, ranks_of_a_killed_sweep_end_together) {
+  write_base(2000);
+  Process process(command({"--set", "budget.trials=1", "--set", "sweep.ranks_per_trial=2"}),
+                  folder_ / "killed");
+  ASSERT_TRUE(wait_until([&] { return reports_of(0) > 5; })) << process.output();
+  EXPECT_EQ(steps().size(), 2u);
+  process.kill();
+  EXPECT_TRUE(wait_until([&] { return steps().empty(); }));
+  EXPECT_THAT(read_file(folder_ / "run/trials/0000/summary.json"), HasSubstr("\"stopped\""));
 }
 
 TEST_F(StepJobs, what_cannot_be_is_refused) {

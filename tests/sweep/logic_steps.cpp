@@ -59,6 +59,23 @@ TEST(SweepLogic, crashes_count_over_starts_and_none_need_be_allowed) {
   EXPECT_EQ(never.trial(0).reason, "signal 11");
 }
 
+// The sweep would have outlived a step that dies: whose step ran when the sweep died is not to blame.
+TEST(SweepLogic, a_sweep_of_steps_that_is_killed_counts_no_crash) {
+  std::vector<Record> records;
+  for (int start = 0; start < 5; ++start) {
+    LogicByHand sweep(1, records);
+    sweep.config.sweep.launcher = "steps";
+    sweep.config.sweep.retries = 0;
+    sweep.start();
+    sweep.all_ready();
+    if (start == 0) sweep.suggest();
+    EXPECT_EQ(sweep.trial(0).state, TrialState::running);
+    EXPECT_EQ(sweep.orders.at(0).order.attempt, 1);
+    records.clear();
+    for (const Record& record : sweep.records) records.push_back(record_from_json(to_json(record)));
+  }
+}
+
 TEST(SweepLogic, what_had_been_decided_about_a_crashed_step_happens) {
   LogicByHand sweep(1);
   sweep.config.sweep.retries = 0;
