@@ -84,13 +84,20 @@ class SweepLine {
     }
   }
 
-  // A sweep that has died does not answer: the trial goes on to where it stops.
+  // Throws CommError when the sweep has died before it answered: a state that is saved from here on would lie
+  // behind a validation that nobody has heard of, and nobody would ever.
   Verdict ask(int64_t trial, const TrialMeasure& measure) {
     tell(ReportLetter{trial, measure});
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return verdict_ || gone_; });
     std::optional<Verdict> verdict = std::exchange(verdict_, std::nullopt);
-    return verdict ? *verdict : Verdict{};
+    if (!verdict) {
+      throw CommError(
+          "the sweep has died and has not heard of epoch {} of trial {}: it goes on from the last "
+          "checkpoint before",
+          measure.epoch, trial);
+    }
+    return *verdict;
   }
 
  private:
