@@ -210,7 +210,9 @@ TEST_F(StepJobs, scores_are_those_of_the_other_launcher) {
 }
 
 TEST_F(StepJobs, successive_halving_pauses_steps_and_takes_them_up) {
-  ASSERT_EQ(run(command({"--set", "sweep.scheduler=\"asha\"", "--set", "sweep.asha.reduction=2"})), 0)
+  ASSERT_EQ(run(command({"--set", "sweep.scheduler=\"asha\"", "--set", "sweep.asha.reduction=2", "--set",
+                         "sweep.slots=1"})),
+            0)
       << output_;
   History all = history();
   int finished = 0, taken_up = 0;
