@@ -136,6 +136,7 @@ class Told {
 SweepResult run_by_ranks(const CommandLine& line, const SweepConfig& config, const Config& base,
                          SweepOptions options) {
   World world(comm_options(base.comm));
+  world.communicator().activity().set_resumable(true);  // whatever happens to a rank
   Meeting meeting = world.meeting();
   std::unique_ptr<Told> told;
   if (world.rank() == 0) told = std::make_unique<Told>(line, config, world.host(), world.size(), options);

@@ -106,7 +106,7 @@ KeyTable checkpoint_table(CheckpointConfig& c) {
            &c.restarts,
            {.doc =
                 "How many times in a row SLURM or scripts/train.sbatch may start a job again without a newer "
-                "checkpoint than before, until the run gives up.",
+                "checkpoint than before, until the run gives up. A sweep: without a trial getting further.",
             .at_least = 0,
             .at_most = 1000}},
       }};

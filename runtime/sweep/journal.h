@@ -52,6 +52,10 @@ struct JournalOptions {
   std::function<void()> start_over = {};
   // Told of a torn line, of waiting for a sign of life of another writer, of a new start that is none.
   std::function<void(const std::string&)> tell = {};
+  // How far what is in the journal has come, and how many starts of a SLURM job in a row (requeued, or
+  // started again inside its allocation) may find it no further than the start before. Without: any number.
+  std::function<int64_t(const std::vector<Record>&)> progress = {};
+  int64_t restarts = 3;
   // Of ClaimOptions.
   double heartbeat_seconds = 5;
   double silence_seconds = 20;
@@ -63,7 +67,8 @@ struct JournalOptions {
 // lives writes into a file without a name, and finds out.
 class JournalWriter {
  public:
-  // Throws ClaimError when another live writer has it, DataError as read_journal(), IoError.
+  // Throws ClaimError when another live writer has it, NoProgressError when its job has been started in vain
+  // too often, DataError as read_journal(), IoError.
   explicit JournalWriter(const std::filesystem::path& path, const JournalOptions& options = {});
   // Syncs, as far as that can be done, and gives the journal free.
   ~JournalWriter();
@@ -81,6 +86,8 @@ class JournalWriter {
   Record append(Record record);
   // Waits until all that was appended is on the disk. Throws IoError.
   void sync();
+  // The sweep has come to its end: starting it again is no start in vain. Throws IoError.
+  void mark_done();
 
  private:
   struct State;

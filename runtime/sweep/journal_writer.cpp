@@ -30,10 +30,19 @@ constexpr auto gathering_time = std::chrono::milliseconds(200);
 
 fs::path claim_folder(fs::path path) { return path.replace_extension(".claim"); }
 
-ClaimOptions claim_options(const JournalOptions& options) {
+ClaimOptions claim_options(const fs::path& path, const JournalOptions& options) {
   ClaimOptions claim;
-  claim.restarts =
-      std::numeric_limits<int64_t>::max();  // a trial that is fatal each time is given up by its attempts
+  claim.restarts = std::numeric_limits<int64_t>::max();
+  if (options.progress) {
+    claim.restarts = options.restarts;
+    claim.newest_step = [&options, path]() -> int64_t {
+      try {
+        return options.progress(read_journal(path).records);
+      } catch (const DataError&) {
+        return 0;  // it is refused where it is taken over, unless a new one is begun in its place
+      }
+    };
+  }
   claim.heartbeat_seconds = options.heartbeat_seconds;
   claim.silence_seconds = options.silence_seconds;
   claim.tell = options.tell;
@@ -42,9 +51,16 @@ ClaimOptions claim_options(const JournalOptions& options) {
 
 std::unique_ptr<RunClaim> claim_journal(const fs::path& path, const JournalOptions& options) {
   try {
-    return std::make_unique<RunClaim>(claim_folder(path), claim_options(options));
+    return std::make_unique<RunClaim>(claim_folder(path), claim_options(path, options));
   } catch (const ClaimError& error) {
     throw ClaimError("{}: {}", path.string(), error.what());
+  } catch (const NoProgressError&) {
+    throw NoProgressError(
+        "{}: this SLURM job has been started again more than {} times without a trial getting any further: "
+        "see "
+        "the log for why it ends each time, then submit it anew (checkpoint.restarts = {} of the base config "
+        "allows for more)",
+        path.string(), options.restarts, options.restarts);
   }
 }
 
@@ -235,8 +251,12 @@ void JournalWriter::sync() {
   if (!state.broken.empty()) throw IoError("{}", state.broken);
 }
 
+void JournalWriter::mark_done() { state_->claim->mark_done(); }
+
 void remove_journal(const fs::path& path, const JournalOptions& options) {
-  std::unique_ptr<RunClaim> claim = claim_journal(path, options);
+  JournalOptions without_limit = options;
+  without_limit.progress = {};  // it may be damaged, and is not gone on with
+  std::unique_ptr<RunClaim> claim = claim_journal(path, without_limit);
   std::error_code error;
   fs::remove(path, error);
   if (error) throw IoError("{}: cannot be removed: {}", path.string(), error.message());

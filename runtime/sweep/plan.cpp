@@ -81,7 +81,9 @@ std::string plan_text(const SweepConfig& config, const Config& base, int ranks) 
       fmt::format("objective   {}\nbudget      {}\n", objectives_text(config), budget_text(config.budget));
   text += fmt::format("sampler     {}, seed {}\nscheduler   {}, trials of at most {} epochs\n",
                       config.sweep.sampler, config.sweep.seed, config.sweep.scheduler, base.train.epochs);
-  text += fmt::format("ranks       {}: {} trials side by side\n", ranks, side_by_side(config, space, ranks));
+  // scripts/sweep.sbatch goes by the last words: such a sweep is started once.
+  text += fmt::format("ranks       {}: {} trials side by side{}\n", ranks, side_by_side(config, space, ranks),
+                      config.sweep.launcher == "steps" ? ", each a step of its own" : "");
   text += fmt::format("space       {} parameters\n", space.size());
   size_t longest = 0;
   for (const Parameter& parameter : space.parameters()) longest = std::max(longest, parameter.key.size());

@@ -1,5 +1,6 @@
 #include "sweep/restart.h"
 
+#include <algorithm>
 #include <set>
 #include <variant>
 
@@ -14,6 +15,7 @@ struct Reader {
   std::map<int64_t, double> running;  // begun and not ended, and when
   std::set<int64_t> reported;         // of these, such as have reported since
   std::set<int64_t> told_to_end;      // of these
+  std::map<int64_t, int64_t> furthest_epoch;
 
   void read(const StartRecord& record, double time) {
     steps = record.steps;
@@ -32,7 +34,12 @@ struct Reader {
     reported.erase(record.trial);
     told_to_end.erase(record.trial);
   }
-  void read(const ReportRecord& record, double) { reported.insert(record.trial); }
+  // A trial without checkpoints says again what it has said before: it has got no further by that.
+  void read(const ReportRecord& record, double) {
+    int64_t& furthest = furthest_epoch[record.trial];
+    if (record.epoch > furthest) reported.insert(record.trial);
+    furthest = std::max(furthest, record.epoch);
+  }
   void read(const DecisionRecord& record, double) { told_to_end.insert(record.trial); }
   void read(const EndRecord& record, double) {
     running.erase(record.trial);

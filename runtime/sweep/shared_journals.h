@@ -50,6 +50,7 @@ class SharedJournals {
   // As JournalWriter's: into the own journal, and not applied.
   Record append(Record record) { return writer_.append(std::move(record)); }
   void sync() { writer_.sync(); }
+  void mark_done() { writer_.mark_done(); }
 
   // Applies what others have written since; returns the number of such records. Opens each of their files:
   // tens of microseconds each on a local disk, a round trip on a network's. Throws as the constructor.

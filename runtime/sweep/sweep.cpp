@@ -153,6 +153,8 @@ void Control::work() {
   JournalOptions journal_options;
   if (options_.fresh) journal_options.start_over = [&] { remove_former(options_.folder); };
   journal_options.tell = options_.tell;
+  journal_options.progress = progress_of;
+  journal_options.restarts = base_.checkpoint.restarts;
   // Numbers are claimed always: another job of an array may come at any time.
   History history(config_.at == "best", true);
   SharedJournals journals(options_.folder, options_.worker, history, journal_options);
@@ -215,6 +217,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
     for (size_t rank = 0; rank < nodes_.size(); ++rank) {
       mailbox_->send(static_cast<int>(rank), worker_channel, to_text(LeaveLetter{}));
     }
+    journals.mark_done();
     publisher.finish();
     return;
   }
@@ -226,6 +229,8 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   hooks.refresh = [&] { return journals.refresh(feed) > 0; };
   run_controller(*mailbox_, logic, suggester, hooks);
   journals.sync();
+  if (!logic.stopped()) journals.mark_done();
+  journals.refresh(feed);  // what others ended meanwhile is in the last results, too
   tell_result(logic, JobEnd::unix_seconds() - begun);
   publisher.finish();
   if (!logic.failure().empty()) throw ConfigError("{}", logic.failure());

@@ -178,6 +178,30 @@ TEST_F(Journal, ANewSweepIsBegunOnceAJob) {
   EXPECT_EQ(cleared, 2);
 }
 
+TEST_F(Journal, AJobThatIsStartedInVainTooOftenIsRefused) {
+  test::Variable job("SLURM_JOB_ID", "17");
+  JournalOptions options = patient();
+  options.restarts = 2;
+  options.progress = [](const std::vector<Record>& records) { return static_cast<int64_t>(records.size()); };
+  auto start = [&](int64_t first, int64_t end) {
+    JournalWriter writer(path_, options);
+    append_story(writer, first, end);
+  };
+  start(0, 5);
+  for (int restart = 0; restart < 3; ++restart)
+    start(5, 5);  // the first finds more than was there at the start
+  EXPECT_THAT(test::message_of<NoProgressError>([&] { start(5, 5); }),
+              AllOf(HasSubstr("0.trj"), HasSubstr("more than 2 times"), HasSubstr("checkpoint.restarts")));
+  // A job of another number, as submitted anew, is let in; and so is one that has come to its end.
+  test::Variable another("SLURM_JOB_ID", "18");
+  for (int restart = 0; restart < 4; ++restart) {
+    JournalWriter writer(path_, options);
+    writer.mark_done();
+  }
+  start(5, 6);
+  EXPECT_EQ(read_journal(path_).records.size(), 6u);
+}
+
 TEST_F(Journal, WhatCannotBeRemovedLeavesTheOldOne) {
   write_story(5);
   JournalOptions options;

@@ -105,5 +105,55 @@ TEST(SweepLogic, a_trial_that_gets_on_between_crashes_is_begun_again) {
   }
 }
 
+TEST(SweepLogic, a_trial_that_only_repeats_itself_between_crashes_has_failed) {
+  std::vector<Record> records;
+  for (int start = 0; start < 3; ++start) {
+    LogicByHand sweep(1, records);
+    sweep.start();
+    sweep.all_ready();
+    if (start == 0) sweep.suggest();
+    if (start == 2) {
+      EXPECT_EQ(sweep.trial(0).state, TrialState::failed);
+      EXPECT_EQ(sweep.trial(0).reason, "crashed 2 times");
+      return;
+    }
+    ASSERT_EQ(sweep.trial(0).state, TrialState::running);
+    for (int64_t epoch : {1, 2}) sweep.report(0, epoch, 0.5);
+    records = sweep.records;  // killed, without a checkpoint
+  }
+}
+
+TEST(SweepProgress, grows_by_what_cannot_happen_for_ever) {
+  std::vector<Record> records;
+  int64_t progress = 0;
+  auto grows_by = [&](decltype(Record::what) what) {
+    records.push_back({.number = static_cast<int64_t>(records.size()), .time = 0, .what = std::move(what)});
+    return progress_of(records) - std::exchange(progress, progress_of(records));
+  };
+  auto report = [](int64_t epoch) { return ReportRecord{.trial = 0, .epoch = epoch, .scores = {0.5}}; };
+  auto interrupted = [](int64_t steps) {
+    return EndRecord{.trial = 0, .state = "interrupted", .reason = "", .seconds = 1, .steps = steps};
+  };
+  EXPECT_EQ(grows_by(StartRecord{}), 0);
+  EXPECT_EQ(grows_by(SuggestRecord{.trial = 0}), 0);
+  // A trial that is under way counts as crashed, until it is known to have ended otherwise.
+  EXPECT_EQ(grows_by(BeginRecord{.trial = 0}), 1);
+  EXPECT_EQ(grows_by(interrupted(0)), -1);
+  EXPECT_EQ(grows_by(CloseRecord{"stopped", ""}), 0);
+  EXPECT_EQ(grows_by(StartRecord{}), 0);
+  grows_by(BeginRecord{.trial = 0});
+  EXPECT_EQ(grows_by(interrupted(10)), 0);  // and before the beginning: one more
+  grows_by(BeginRecord{.trial = 0});
+  EXPECT_EQ(grows_by(interrupted(10)), -1);
+  grows_by(BeginRecord{.trial = 0});
+  EXPECT_EQ(grows_by(report(1)), 1);
+  EXPECT_EQ(grows_by(report(1)), 0);
+  EXPECT_EQ(grows_by(report(2)), 1);
+  EXPECT_EQ(grows_by(StartRecord{}), 0);  // it has crashed
+  grows_by(BeginRecord{.trial = 0});
+  EXPECT_EQ(grows_by(EndRecord{.trial = 0, .state = "finished"}), 0);
+  EXPECT_EQ(progress, 5);  // 10 steps, two reports, a crash, an end
+}
+
 }  // namespace
 }  // namespace trireme
