@@ -1,5 +1,5 @@
 # What train.sbatch needs for parallel.mode = "parameter_server": a launch whose processes do not die of each other, and
-# whose outcome is what its coordinator says. To be sourced after train_job.sh.
+# whose outcome is what its coordinator says. To be sourced after job.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # train.sbatch and these functions share their variables
 

@@ -1,25 +1,55 @@
-# What train.sbatch needs to outlive stops and losses: the job's state, its nodes, launches on some of them, what the
-# ranks' last words mean. To be sourced inside a SLURM job, with `set -u`.
+# What a job script needs to outlive stops and losses: the job's state, its nodes, launches on some of them, what the
+# ranks' last words mean. To be sourced inside a SLURM job, with `set -u` and `tool` set, the executable's name. Then
+#   find_launcher, choose_nodes, prepare_launches, run_until_over ARGUMENTS..., end_job
 # shellcheck shell=bash
-# shellcheck disable=SC2154,SC2034 # train.sbatch and these functions share their variables
+# shellcheck disable=SC2154,SC2034 # the scripts and these functions share their variables
+# shellcheck source=scripts/lib/launches.sh
+source "${BASH_SOURCE[0]%/*}/launches.sh"
 
 # Each array task by a name of its own: the number of its first task stands for the whole array.
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}
 job=${job:-$SLURM_JOB_ID}
 
-# find_program: prints the path of trireme-train, or says what is missing. `here` is the submitted script's folder.
+# find_program: prints the path of `tool`, or says what is missing. `here` is the submitted script's folder.
 find_program() {
   local folder
   for folder in "${TRIREME_BIN:-}" build/release/bin "$here/../build/release/bin"; do
-    if [[ -n $folder && -x $folder/trireme-train ]]; then
-      echo "$folder/trireme-train"
+    if [[ -n $folder && -x $folder/$tool ]]; then
+      echo "$folder/$tool"
       return
     fi
   done
-  if command -v trireme-train; then return; fi
-  echo "No trireme-train in \$TRIREME_BIN, in build/release/bin or on PATH. Build it, or set TRIREME_BIN:" >&2
+  if command -v "$tool"; then return; fi
+  echo "No $tool in \$TRIREME_BIN, in build/release/bin or on PATH. Build it, or set TRIREME_BIN:" >&2
   echo "  cmake --preset release && cmake --build --preset release" >&2
   return 1
+}
+
+# find_launcher: sets `launcher` to what starts the ranks, and the environment to what Open MPI needs.
+find_launcher() {
+  # Binding to cores is SLURM's affair; left to itself, Open MPI may put every rank of a node on its first core.
+  export OMPI_MCA_hwloc_base_binding_policy=${OMPI_MCA_hwloc_base_binding_policy:-none}
+  # srun does not take over sbatch's --cpus-per-task since SLURM 22.05.
+  if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
+  # Ranks that share a core must let each other run while they wait.
+  if ((${SLURM_NTASKS:-1} > ${SLURM_CPUS_ON_NODE:-1} * ${SLURM_JOB_NUM_NODES:-1})); then
+    export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
+  fi
+
+  # srun starts the ranks where it can hand them their addresses (PMIx); elsewhere mpirun does, which asks SLURM for
+  # the nodes by itself. TRIREME_LAUNCHER=mpirun takes it in any case.
+  launcher=${TRIREME_LAUNCHER:-}
+  if [[ -z $launcher ]]; then
+    if srun --mpi=list 2>&1 | grep -qw pmix; then launcher=srun; else launcher=mpirun; fi
+  fi
+  case $launcher in
+    srun) ;;
+    mpirun) if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi ;;
+    *)
+      echo "TRIREME_LAUNCHER is srun or mpirun, not '$launcher'" >&2
+      exit 64
+      ;;
+  esac
 }
 
 # ---- the job -------------------------------------------------------------------------------------------------
@@ -102,8 +132,12 @@ ranks_on() {
 # launch_on NODE...: sets `launch`, the command that starts as many ranks on each as it had from the beginning.
 # -K1: when one rank fails, SLURM ends the others, too. --overlap: a step of which a node is lost counts as there
 # for a while, and must not keep the next from its cores.
+# A program that starts steps of its own (`starts_steps`) is started once, here, and hears of their losses itself.
+starts_steps=0
 launch_on() {
   local node places=()
+  launch=()
+  if ((starts_steps)); then return; fi
   for node in "$@"; do places+=("$node:${tasks[$node]}"); done
   if [[ $launcher == mpirun ]]; then
     launch=(mpirun -n "$(ranks_on "$@")" --host "$(IFS=, && echo "${places[*]}")")
@@ -205,107 +239,83 @@ seconds_since_loss() {
   awk -v a="$lost_at" -v b="$(date +%s%3N)" 'BEGIN { printf "%.1f", (b - a) / 1000 }'
 }
 
-# ---- what the ranks said ---------------------------------------------------------------------------------------
-# The watchdog's word that a rank died, is cut off or hangs; SLURM's and mpirun's of the same; a rank's own end.
-watchdog_words='^trireme-train: error: .*; (submit again to go on from the newest checkpoint|there is no checkpoint yet to go on from)$'
-loss_words='^srun: error: (Node failure on|Task launch for [^ ]+ failed on node)'
-loss_words+='|^srun: error: [^ ]+: tasks? [0-9,-]+: (Killed|Segmentation fault|Aborted|Bus error|Out Of Memory)'
-loss_words+='|^mpirun noticed that process rank|^ORTE has lost communication with a remote daemon'
-# Ranks that waited in MPI_Init for one that died there.
-start_words='^trireme-train: error: .*: starting MPI .* has not returned within'
-own_code='^srun: error: .*: Exited with exit code ([0-9]+)$'
-
-# rank_was_lost CODE: whether a launch ended so because a rank or node was lost; sets `lost_on` to the nodes
-# named, and `lost_at` to when that was first said (in ms).
-rank_was_lost() {
-  local said="$watchdog_words|$loss_words"
-  case $1 in
-    70 | 75) grep -qE "$watchdog_words|$start_words" "$messages" || return 1 ;; # else a rank's own failure, or a stop
-    0 | 64 | 65 | 66 | 74 | 78) return 1 ;;
-    *)
-      # A node may be lost between its answer and the launch.
-      if ((launches > 1)); then said+='|^srun: error: Unable to create step'; fi
-      (($1 > 128)) || grep -qE "$said" "$messages" || return 1
-      ;;
-  esac
-  lost_at=$(cat "$messages.lost" 2>/dev/null) || lost_at=$(date +%s%3N)
-  mapfile -t lost_on < <(sed -nE -e '/^trireme-train: error: .* on /s/ (gone without|for [0-9]+ s \(|not arrived).*//p' \
-    -e 's/^srun: error: (Node failure|Task launch .*) on (node )?([^ :]+).*/on \3/p' \
-    -e 's/^srun: error: ([^ ]+): task.*: [A-Z].*/on \1/p' \
-    "$messages" | grep -oE 'on [^ ,.:]+' | sed 's/^on //' | sort -u)
+# ---- the whole -------------------------------------------------------------------------------------------------
+# choose_nodes: sets `wanted`, how many nodes work at a time, and `used`, those of the first launch.
+choose_nodes() {
+  spare=${TRIREME_SPARE_NODES:-0}
+  if [[ ! $spare =~ ^[0-9]+$ ]] || ((spare >= ${#nodes[@]})); then
+    echo "TRIREME_SPARE_NODES=$spare: the job has ${#nodes[@]} node(s); give 0 to $((${#nodes[@]} - 1))" >&2
+    exit 64
+  fi
+  wanted=$((${#nodes[@]} - spare))
+  used=("${nodes[@]:0:wanted}")
 }
 
-# launch_and_wait WATCH COMMAND...: one launch, with `WATCH PID` beside it; sets `code` to what the launcher answers. What
-# this shell is told (sbatch --signal=B:..., scancel --full) goes on to the ranks as USR1: TERM would make srun end its
-# step by force. The launcher runs in the background because a shell takes no signal while it waits for a foreground
-# command.
-launch_and_wait() {
-  local watch=$1 watcher i
-  shift
-  : >"$messages"
-  rm -f "$messages.lost"
-  launches=$((launches + 1))
-  "$@" 2>&"$words" &
-  ranks=$!
-  $watch $ranks &
-  watcher=$!
+# prepare_launches: what stops this shell goes on to the ranks as USR1.
+prepare_launches() {
+  launches=0 ranks='' guard='' stop_asked=0
+  messages=$(mktemp)
+  trap 'rm -f "$messages" "$messages.lost"; if [[ -n $guard ]]; then kill $guard 2>/dev/null; fi' EXIT
+  trap 'stop_asked=1; if [[ -n $ranks ]]; then kill -USR1 $ranks 2>/dev/null; fi' USR1 TERM
+  # scancel signals whatever runs here; the ranks' words must come through all the same.
+  exec {words}> >(trap '' TERM USR1 && exec tee -a "$messages" >&2)
+}
+
+# announce_launch: the log's line about this start of the job.
+announce_launch() {
+  echo "job $job, start $((${SLURM_RESTART_COUNT:-0} + 1)), nodes ${SLURM_JOB_NODELIST:-?}: ${launch[*]}"
+  guard_used
+}
+
+# run_until_over COMMAND...: launches it, and again after losses; sets `code` to how the last launch ended.
+run_until_over() {
+  local began
+  short=0 # launches in a row that were over within 10 s, or got no further than MPI_Init
+  waits=0 # for ranks of an earlier launch
+  launch_on "${used[@]}" && launch+=("$@")
+  announce_launch
   while true; do
-    wait $ranks 2>/dev/null
-    code=$?
-    kill -0 $ranks 2>/dev/null || break # else a signal has ended the wait, not the launcher
-  done
-  ranks=''
-  kill $watcher 2>/dev/null
-  # What has been said is in the file once this line is.
-  echo "launch $launches is over" >&"$words"
-  for ((i = 0; i < 100; i++)); do
-    if grep -q "^launch $launches is over" "$messages"; then break; fi
-    sleep 0.02
+    began=$SECONDS
+    run_once "${launch[@]}"
+    if rank_was_lost "$code"; then
+      if ((SECONDS - began < 10)) || grep -q "$start_words" "$messages"; then short=$((short + 1)); else short=0; fi
+      may_start_again || return
+      answering_nodes "$wanted"
+      used=("${answering[@]:0:wanted}")
+    elif ((launches > 1 && code == 64 && waits < 10)) && grep -q "is in use by SLURM job $SLURM_JOB_ID " "$messages"; then
+      waits=$((waits + 1))
+      sleep 1 # an orphan of the last launch is still on its way out
+    elif ((launches > 1 && code == 78 && $(ranks_on "${used[@]}") > 1)) && grep -q virtual_ranks "$messages"; then
+      fewer_nodes || return
+    elif ((launches > 1 && code == 78)) && grep -q 'but the sweep has ' "$messages"; then
+      echo "The nodes that are left are too few for the widest trials."
+      code=75
+      return
+    else
+      return
+    fi
+    if ((${#used[@]} == 0)); then
+      echo "No node of the job answers."
+      return
+    fi
+    end_steps
+    launch_on "${used[@]}"
+    launch+=("$@")
+    echo "Launch $((launches + 1)) on ${#used[@]} of ${#nodes[@]} node(s), $(IFS=, && echo "${used[*]}")," \
+      "$(seconds_since_loss) s after the first word of the loss: ${launch[*]}"
+    guard_used
   done
 }
 
-# run_once COMMAND...: one launch whose ranks live and die together; sets `code`.
-run_once() {
-  launch_and_wait watch_launch "$@"
-  # srun answers with the highest code, and a rank that -K1 killed counts 143: the code that counts is the one of the
-  # rank that failed by itself. Else the watchdog has said whether the job can go on.
-  local first
-  if ((code > 128)); then
-    first=$(sed -nE "s/$own_code/\1/p" "$messages" | head -n 1)
-    code=${first:-$code}
-  fi
-  if ((code > 128)) && grep -qE "$watchdog_words" "$messages"; then
-    code=70
-    if grep -q '^trireme-train: error: .*; submit again' "$messages"; then code=75; fi
-  fi
-}
-
-# watch_launch PID: notes when a loss is first spoken of. Where a slurmstepd or node has died, srun would wait for it
-# long after the ranks have ended: it gets a moment, then it goes.
-watch_launch() {
-  local line limit=''
-  tail --follow --lines=+1 --pid="$1" "$messages" 2>/dev/null |
-    grep --line-buffered -E "$watchdog_words|$loss_words|$own_code" |
-    while true; do
-      # shellcheck disable=SC2086 # nothing where there is no limit yet
-      read -r ${limit:+-t $limit} line
-      case $? in
-        0) ;;
-        1) return ;; # the launch is over
-        *)
-          kill -KILL "$1" 2>/dev/null
-          return
-          ;;
-      esac
-      if [[ ! $line =~ $own_code && ! -e $messages.lost ]]; then date +%s%3N >"$messages.lost"; fi
-      if [[ $line =~ $watchdog_words ]]; then
-        # The ranks only wait for the launcher now. Those of srun are ended by end_steps; mpirun does it itself.
-        limit=0.6 # in which srun may notice itself
-        if [[ ${TRIREME_RESTART:-1} == 0 || $launcher == mpirun ]]; then limit=5; fi
-      elif [[ $line =~ $own_code ]]; then
-        limit=$([[ -e $messages.lost ]] && echo 0.5 || echo 2)
-      else
-        limit=3 # srun has noticed and ends the step itself; it is soon over, and then nothing of it is left
-      fi
-    done
+# end_job: ends the script with `code`, after it has requeued the job where there is something to go on with.
+end_job() {
+  case $code in
+    0) ;;
+    75)
+      echo "Stopped early with its state saved (75)."
+      requeue
+      ;;
+    *) echo "$tool failed with exit code $code; its reason stands above." ;;
+  esac
+  exit "$code"
 }
