@@ -51,6 +51,7 @@ class SweepLogic {
     std::vector<int> nodes;        // of each rank
     std::filesystem::path folder;  // the sweep's
     int64_t worker = 0;            // of a job array
+    int least_width = 1;           // of any trial
     std::string identity;          // for the start record
     // The TOML of a trial's training run. Throws ConfigError where the values do not go together.
     std::function<std::string(const Point&)> trial_config;

@@ -2,9 +2,10 @@
 //
 // Free ranks go, in this order, to trials that an earlier start had begun, to paused ones that the scheduler
 // takes up, to waiting ones, to new suggestions. A suggestion that does not fit into the free ranks waits,
-// and further ones are drawn until one fits or `look_ahead` wait: so no rank is idle while a trial that fits
-// waits. Whoever waits begins before anything new is drawn, and a trial that has been overtaken by `patience`
-// others per rank holds back new suggestions and taking-up until it has begun: so wide trials do not starve.
+// and further ones are drawn, while any could fit, until one fits or `look_ahead` wait: so no rank is idle
+// while a trial that fits waits. Whoever waits begins before anything new is drawn, and a trial that has been
+// overtaken by `patience` others per rank holds back new suggestions and taking-up until it has begun: so
+// wide trials do not starve.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -84,8 +85,9 @@ std::string SweepLogic::spent() const {
 
 bool SweepLogic::wants_suggestion() {
   if (asking_ || !exhausted_.empty() || !spent().empty() || holds_back()) return false;
-  // All that wait do not fit, or else they would have begun.
-  bool idle = pool_.free_ranks() > 0 && waiting_.size() < look_ahead;
+  // All that wait do not fit, or else they would have begun. Nor would another where no trial can: it would
+  // only have been drawn without knowing what is learned until it begins.
+  bool idle = pool_.fits(setting_.least_width) && waiting_.size() < look_ahead;
   bool ahead = config_.sweep.suggest_ahead && waiting_.empty();
   return (idle || ahead) && scheduler_.wants_new(history_);
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -200,6 +201,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   setting.nodes = nodes_;
   setting.folder = options_.folder;
   setting.worker = options_.worker;
+  setting.least_width = least_width(config_, space);
   setting.identity = identity_hash(identity);
   setting.trial_config = trial_config;
   setting.journal = [&](Record record) {
@@ -257,6 +259,17 @@ int width_of(const SweepConfig& config, const Space& space, const Point& point) 
   std::optional<size_t> searched = space.find(width_key);
   if (!searched || std::isnan(point.at(*searched))) return static_cast<int>(config.sweep.ranks_per_trial);
   return width_of_literal(space.literal(*searched, point[*searched]));
+}
+
+int least_width(const SweepConfig& config, const Space& space) {
+  auto least = static_cast<int>(config.sweep.ranks_per_trial);
+  std::optional<size_t> searched = space.find(width_key);
+  if (!searched) return least;
+  const Parameter& parameter = space[*searched];
+  if (!parameter.when) least = std::numeric_limits<int>::max();
+  if (parameter.kind != ParameterKind::choice) least = std::min(least, static_cast<int>(parameter.low));
+  for (const std::string& choice : parameter.choices) least = std::min(least, width_of_literal(choice));
+  return least;
 }
 
 void require_widths(const SweepConfig& config, const Space& space, int ranks) {

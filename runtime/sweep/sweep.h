@@ -49,6 +49,8 @@ SweepResult run_sweep(const SweepConfig& config, const Config& base, Meeting& me
 
 // The ranks that a trial of this point has: sweep.ranks_per_trial, which may be a parameter.
 int width_of(const SweepConfig& config, const Space& space, const Point& point);
+// The fewest that any trial may have.
+int least_width(const SweepConfig& config, const Space& space);
 // Throws ConfigError when a trial may want more than `ranks`.
 void require_widths(const SweepConfig& config, const Space& space, int ranks);
 

@@ -45,7 +45,7 @@ start_cluster() {
 submit() {
   log=$WORK_DIR/$1.log
   shift
-  job=$(devcluster run sbatch --parsable --nodes=2 --time=5 --output="$log" \
+  job=$(devcluster run sbatch --parsable --nodes=2 --time=30 --output="$log" \
     "$SOURCE_DIR/scripts/train.sbatch" "$@") || fail "sbatch failed"
 }
 

@@ -22,7 +22,7 @@ keys=(--set data.validation= --set train.threads=1 --set train.epochs=20 --set t
 # submit_job NAME NODES STEPS
 submit_job() {
   log=$WORK_DIR/$1.log
-  job=$(devcluster run sbatch --parsable --nodes="$2" --ntasks-per-node=1 --time=5 --output="$log" --open-mode=append \
+  job=$(devcluster run sbatch --parsable --nodes="$2" --ntasks-per-node=1 --time=30 --output="$log" --open-mode=append \
     "$SOURCE_DIR/scripts/train.sbatch" "$config" "${keys[@]}" --set train.steps="$3" --set run.name="$1") ||
     fail "sbatch failed"
 }

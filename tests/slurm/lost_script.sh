@@ -20,7 +20,7 @@ keys=(--set data.validation= --set train.threads=1 --set train.steps=2000 --set 
   --set parallel.virtual_ranks=2)
 "$BIN_DIR/trireme-train" "$config" "${keys[@]}" --quiet --set run.name=alone || fail "one rank alone"
 log=$WORK_DIR/headless.log
-job=$(devcluster run sbatch --parsable --nodes=2 --ntasks-per-node=1 --time=5 --output="$log" --open-mode=append \
+job=$(devcluster run sbatch --parsable --nodes=2 --ntasks-per-node=1 --time=30 --output="$log" --open-mode=append \
   "$SOURCE_DIR/scripts/train.sbatch" "$config" "${keys[@]}" --set run.name=headless) || fail "sbatch failed"
 has_checkpoint() { (($(newest_of headless) > 0)); }
 wait_until "a checkpoint" has_checkpoint

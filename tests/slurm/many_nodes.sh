@@ -29,7 +29,7 @@ submit_on() {
   local name=$2
   shift 2
   # shellcheck disable=SC2086
-  job=$(devcluster run sbatch --parsable $options --no-requeue --time=5 --output="$log" \
+  job=$(devcluster run sbatch --parsable $options --no-requeue --time=30 --output="$log" \
     "$SOURCE_DIR/scripts/train.sbatch" "$config" --set run.name="$name" "$@") || fail "sbatch failed"
 }
 

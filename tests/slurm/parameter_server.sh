@@ -30,7 +30,7 @@ submit_served() {
   script=$2
   shift 2
   log=$WORK_DIR/$run.log
-  job=$(devcluster run sbatch --parsable --time=5 --output="$log" --open-mode=append "${options[@]}" \
+  job=$(devcluster run sbatch --parsable --time=30 --output="$log" --open-mode=append "${options[@]}" \
     "$SOURCE_DIR/scripts/$script" "$config" "${keys[@]}" --set run.name="$run" "$@") || fail "sbatch failed"
 }
 # goes_on RUN STEPS: it takes so many more steps.
@@ -91,7 +91,7 @@ took
 echo "== no second copy: the server is killed, the job requeues itself and goes on from its checkpoint"
 submit_served lost --nodes=2 -- train.sbatch --set parallel.mode=parameter_server --set train.steps=800
 wait_until "a checkpoint" has_checkpoint lost
-array=$(devcluster run sbatch --parsable --time=5 --array=0 --nodelist=n4 --output="$WORK_DIR/array.log" \
+array=$(devcluster run sbatch --parsable --time=30 --array=0 --nodelist=n4 --output="$WORK_DIR/array.log" \
   "$SOURCE_DIR/scripts/join.sbatch" runs/lost) || fail "sbatch failed"
 wait_until "a worker of another job" workers_are lost 2
 kill_on n1

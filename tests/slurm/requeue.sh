@@ -35,7 +35,7 @@ submit_job() {
   shift 2
   log=$WORK_DIR/$name.log
   # shellcheck disable=SC2086
-  job=$(devcluster run sbatch --parsable --nodes=2 --ntasks-per-node=1 --time=5 --signal=CONT@1 --output="$log" $options \
+  job=$(devcluster run sbatch --parsable --nodes=2 --ntasks-per-node=1 --time=30 --signal=CONT@1 --output="$log" $options \
     "$SOURCE_DIR/scripts/train.sbatch" "$config" "${keys[@]}" --set run.name="$name" "$@") || fail "sbatch failed"
 }
 # steps_done RUN: waits until this start has done some steps.

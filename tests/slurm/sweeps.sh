@@ -96,6 +96,6 @@ submit_sweep() {
   local script=$1 options=$2
   shift 2
   # shellcheck disable=SC2086
-  job=$(devcluster run sbatch --parsable --time=5 --signal=CONT@1 --output="$WORK_DIR/%A-%a.log" $options \
+  job=$(devcluster run sbatch --parsable --time=30 --signal=CONT@1 --output="$WORK_DIR/%A-%a.log" $options \
     "$SOURCE_DIR/scripts/$script" toy.toml "$@") || fail "sbatch failed"
 }

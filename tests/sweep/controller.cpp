@@ -240,6 +240,21 @@ TEST(SweepLogic, suggestions_that_do_not_fit_wait_and_others_are_drawn) {
   EXPECT_THAT(sweep.orders.at(1).ranks, ElementsAre(0, 1, 2, 3));
 }
 
+TEST(SweepLogic, nothing_is_drawn_where_no_trial_can_fit) {
+  LogicByHand sweep(3);
+  sweep.least_width = 2;
+  sweep.start();
+  sweep.ready(0);
+  EXPECT_FALSE(sweep.wanted);
+  sweep.ready(1);
+  EXPECT_EQ(sweep.suggest(2), 0);
+  EXPECT_EQ(sweep.running(), 1);
+  sweep.ready(2);
+  EXPECT_FALSE(sweep.wanted);  // its point would not have learned from trial 0
+  sweep.finish(0, 0.5);
+  EXPECT_EQ(sweep.suggest(2), 1);
+}
+
 // With a stream of narrow trials a wide one would wait for ever.
 TEST(SweepLogic, a_wide_trial_does_not_starve) {
   LogicByHand sweep(4);

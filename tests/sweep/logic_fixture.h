@@ -52,6 +52,7 @@ class LogicByHand {
     setting.nodes.assign(static_cast<size_t>(ranks_), 0);
     setting.folder = "sweep";
     setting.identity = "same";
+    setting.least_width = least_width;
     setting.trial_config = [this](const Point& point) {
       if (point.at(0) == bad_value) throw ConfigError("x = {} does not go", bad_value);
       return "x = " + std::to_string(point.at(0));
@@ -131,6 +132,7 @@ class LogicByHand {
   }
 
   static constexpr double bad_value = 0.125;
+  int least_width = 1;
   SweepConfig config;
   Space space = toy_space({real_parameter("x", 0, 1)});
   ScriptedScheduler scheduler;
