@@ -130,28 +130,32 @@ TEST(SweepProgress, grows_by_what_cannot_happen_for_ever) {
     records.push_back({.number = static_cast<int64_t>(records.size()), .time = 0, .what = std::move(what)});
     return progress_of(records) - std::exchange(progress, progress_of(records));
   };
-  auto report = [](int64_t epoch) { return ReportRecord{.trial = 0, .epoch = epoch, .scores = {0.5}}; };
-  auto interrupted = [](int64_t steps) {
-    return EndRecord{.trial = 0, .state = "interrupted", .reason = "", .seconds = 1, .steps = steps};
+  auto report = [](int64_t epoch) {
+    ReportRecord record;
+    record.epoch = epoch;
+    return record;
+  };
+  auto ended = [](const std::string& state, int64_t steps) {
+    return EndRecord{.trial = 0, .state = state, .reason = "", .seconds = 1, .steps = steps};
   };
   EXPECT_EQ(grows_by(StartRecord{}), 0);
-  EXPECT_EQ(grows_by(SuggestRecord{.trial = 0}), 0);
+  EXPECT_EQ(grows_by(SuggestRecord{}), 0);
   // A trial that is under way counts as crashed, until it is known to have ended otherwise.
-  EXPECT_EQ(grows_by(BeginRecord{.trial = 0}), 1);
-  EXPECT_EQ(grows_by(interrupted(0)), -1);
+  EXPECT_EQ(grows_by(BeginRecord{}), 1);
+  EXPECT_EQ(grows_by(ended("interrupted", 0)), -1);
   EXPECT_EQ(grows_by(CloseRecord{"stopped", ""}), 0);
   EXPECT_EQ(grows_by(StartRecord{}), 0);
-  grows_by(BeginRecord{.trial = 0});
-  EXPECT_EQ(grows_by(interrupted(10)), 0);  // and before the beginning: one more
-  grows_by(BeginRecord{.trial = 0});
-  EXPECT_EQ(grows_by(interrupted(10)), -1);
-  grows_by(BeginRecord{.trial = 0});
+  grows_by(BeginRecord{});
+  EXPECT_EQ(grows_by(ended("interrupted", 10)), 0);  // and before the beginning: one more
+  grows_by(BeginRecord{});
+  EXPECT_EQ(grows_by(ended("interrupted", 10)), -1);
+  grows_by(BeginRecord{});
   EXPECT_EQ(grows_by(report(1)), 1);
   EXPECT_EQ(grows_by(report(1)), 0);
   EXPECT_EQ(grows_by(report(2)), 1);
   EXPECT_EQ(grows_by(StartRecord{}), 0);  // it has crashed
-  grows_by(BeginRecord{.trial = 0});
-  EXPECT_EQ(grows_by(EndRecord{.trial = 0, .state = "finished"}), 0);
+  grows_by(BeginRecord{});
+  EXPECT_EQ(grows_by(ended("finished", 20)), 0);
   EXPECT_EQ(progress, 5);  // 10 steps, two reports, a crash, an end
 }
 
