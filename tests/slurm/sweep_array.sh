@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# One sweep by the tasks of a job array, each a job of its own: one is killed with all its processes, one is cancelled, one
-# requeued, one comes late. Those that go on are not disturbed, the others go on with their trials when they run again, and
-# at the end every trial is there once, with the bits of a sweep that nobody disturbed.
+# One sweep by the tasks of a job array, each a job of its own: one is killed with all its processes, one is cancelled,
+# one requeued, one comes late. Those that go on are not disturbed, the others go on with their trials when they run
+# again, and at the end every trial is there once, with the bits of a sweep that nobody disturbed.
 #   sweep_array.sh SOURCE_DIR BIN_DIR WORK_DIR
 set -euo pipefail
 SOURCE_DIR=$1 BIN_DIR=$2 WORK_DIR=$3
@@ -10,10 +10,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 # shellcheck source=tests/slurm/sweeps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/sweeps.sh"
 
-need_cluster
-rm -rf "$WORK_DIR"
-mkdir -p "$WORK_DIR"
-cd "$WORK_DIR"
 trials=32
 make_sweep $trials
 start_cluster 4 --cpus 1 >/dev/null

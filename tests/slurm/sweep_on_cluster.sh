@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A sweep on two nodes that is stopped before its time is up, requeued while it runs, and loses a rank: at the end every trial
-# is there once, with the bits of a sweep that nobody disturbed. One that gets nowhere ends.
+# A sweep on two nodes that is stopped before its time is up, requeued while it runs, and loses a rank: at the end every
+# trial is there once, with the bits of a sweep that nobody disturbed. One that gets nowhere ends.
 #   sweep_on_cluster.sh SOURCE_DIR BIN_DIR WORK_DIR
 set -euo pipefail
 SOURCE_DIR=$1 BIN_DIR=$2 WORK_DIR=$3
@@ -9,10 +9,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 # shellcheck source=tests/slurm/sweeps.sh
 source "$(dirname "${BASH_SOURCE[0]}")/sweeps.sh"
 
-need_cluster
-rm -rf "$WORK_DIR"
-mkdir -p "$WORK_DIR"
-cd "$WORK_DIR"
 trials=24
 make_sweep $trials
 start_cluster 2 --cpus 1 >/dev/null
@@ -62,7 +58,8 @@ cat >bin/trireme-sweep <<END_OF_FILE
 exec env --block-signal=USR1 bash -c 'kill -USR1 \$\$ && exec $BIN_DIR/trireme-sweep "\$@"' stopped "\$@"
 END_OF_FILE
 chmod +x bin/trireme-sweep
-TRIREME_BIN=$WORK_DIR/bin submit_sweep sweep.sbatch "--nodes=1 --output=$WORK_DIR/nowhere.log" --set sweep.set.checkpoint.restarts=1
+TRIREME_BIN=$WORK_DIR/bin submit_sweep sweep.sbatch "--nodes=1 --output=$WORK_DIR/nowhere.log" \
+  --set sweep.set.checkpoint.restarts=1
 log=$WORK_DIR/nowhere.log
 expect_end FAILED 70:0
 expect_log "without a trial getting any further"

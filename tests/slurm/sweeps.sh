@@ -1,11 +1,15 @@
 # What the cluster tests of sweeps share: a small sweep of trials of about a second, what its journals tell, and the proof
-# that no trial was lost or doubled. To be sourced after cluster.sh, in the test's own folder.
+# that no trial was lost or doubled. To be sourced after cluster.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # the tests and these functions share their variables
 
-# make_sweep TRIALS: a table to learn from, and toy.toml, sobol's points on it: trial N is the same whoever tries it, when
-# and after what interruptions. alone.csv is what comes of it when nobody disturbs it.
+# make_sweep TRIALS: an empty folder, a table to learn from, and toy.toml, sobol's points on it: trial N is the same
+# whoever tries it, when and after what interruptions. alone.csv is what comes of it when nobody disturbs it.
 make_sweep() {
+  need_cluster
+  rm -rf "$WORK_DIR"
+  mkdir -p "$WORK_DIR"
+  cd "$WORK_DIR" || fail "there is no $WORK_DIR"
   awk 'function draw() { state = (state * 16807) % 2147483647; return state / 2147483647 }
     BEGIN {
       state = 1
