@@ -90,7 +90,7 @@ milliseconds() { date +%s%3N; }
 seconds() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", (b - a) / 1000 }'; }
 
 # wait_until WHAT COMMAND...: waits for the command to succeed, at most `patience` seconds.
-patience=60
+patience=240 # that of a busy machine
 wait_until() {
   local what=$1 deadline=$((SECONDS + patience))
   shift

@@ -27,7 +27,6 @@ wait_until "a checkpoint" has_checkpoint
 node=$(devcluster run scontrol show job -o "$job" | sed 's/.* BatchHost=\([^ ]*\).*/\1/')
 since=$(milliseconds)
 devcluster power "$node" off
-patience=120
 wait_until "start 2" log_says 1 ", start 2, nodes"
 echo "   started again $(seconds "$since" "$(milliseconds)") s after the loss"
 expect_end COMPLETED 0:0
