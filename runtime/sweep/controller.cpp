@@ -28,6 +28,10 @@ void run_controller(Mailbox& mailbox, SweepLogic& logic, Suggester& suggester, c
   bool asking = false;
   Clock::time_point ticked = Clock::now();
   Clock::time_point refreshed = ticked;
+  auto look_for_stop = [&] {
+    if (hooks.stop_requested && hooks.stop_requested()) logic.stop("asked to stop", JobEnd::unix_seconds());
+  };
+  look_for_stop();  // then nothing is begun
   while (true) {
     for (const auto& [rank, letter] : logic.take_letters())
       mailbox.send(rank, worker_channel, to_text(letter));
@@ -54,7 +58,7 @@ void run_controller(Mailbox& mailbox, SweepLogic& logic, Suggester& suggester, c
     if (seconds_since(ticked) < tick_seconds) continue;
     ticked = Clock::now();
     if (hooks.broken()) throw FirstRankFailed("rank 0 of the sweep has failed");
-    if (hooks.stop_requested && hooks.stop_requested()) logic.stop("asked to stop", JobEnd::unix_seconds());
+    look_for_stop();
     if (seconds_since(refreshed) >= refresh_seconds) {
       refreshed = Clock::now();
       hooks.refresh();

@@ -217,7 +217,7 @@ TEST(SweepThreads, a_stop_saves_what_runs_and_the_next_start_goes_on) {
   for (bool stopped = true; stopped; ++starts) {
     int polls = 0;
     // After some of the controller's looks: about 20 a second.
-    SweepResult result = sweep.run(4, [&] { return ++polls > 1; });
+    SweepResult result = sweep.run(4, [&] { return ++polls > 2; });
     stopped = result.stopped;
     ASSERT_LT(starts, 100);
   }
@@ -234,6 +234,14 @@ TEST(SweepThreads, a_stop_saves_what_runs_and_the_next_start_goes_on) {
   sweep.config.budget.trials = 44;
   EXPECT_FALSE(sweep.run(4).stopped);
   expect_whole(sweep, 44, 4);
+}
+
+TEST(SweepThreads, a_stop_that_was_asked_for_before_it_began_begins_nothing) {
+  FunctionSweep sweep("sampler = \"random\"\n[budget]\ntrials = 4\n");
+  EXPECT_TRUE(sweep.run(2, [] { return true; }).stopped);
+  EXPECT_TRUE(sweep.history().trials().empty());
+  EXPECT_FALSE(sweep.run(2).stopped);
+  expect_whole(sweep, 4, 2);
 }
 
 TEST(SweepThreads, another_sweep_in_the_folder_is_refused_with_what_differs) {
