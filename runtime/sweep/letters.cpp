@@ -111,7 +111,7 @@ ReportLetter report_of(const json& object) {
 EndLetter end_of(const json& object) {
   EndLetter letter;
   object.at("trial").get_to(letter.trial);
-  letter.end.state = one_of(object.at("state"), TrialEnd::State::not_begun);
+  letter.end.state = one_of(object.at("state"), TrialEnd::State::hindered);
   object.at("reason").get_to(letter.end.reason);
   object.at("steps").get_to(letter.end.steps);
   object.at("held").get_to(letter.end.held);

@@ -35,6 +35,7 @@ const char* state_of(TrialEnd::State state) {
       return "failed";
     case TrialEnd::State::interrupted:
     case TrialEnd::State::not_begun:
+    case TrialEnd::State::hindered:
       return "interrupted";
     case TrialEnd::State::crashed:
       return "crashed";
@@ -158,9 +159,14 @@ void SweepLogic::look_at_budget(double now) {
   send_all(StopLetter{});
 }
 
-void SweepLogic::look_at_broken_groups(double now) const {
+void SweepLogic::look_at_broken_groups(double now) {
   for (const auto& [trial, running] : running_) {
     if (!running.thrown || now - running.thrown_at < lonely_seconds) continue;
+    if (running.end->state == TrialEnd::State::hindered) {
+      std::string reason = running.end->reason;
+      write(EndRecord{.trial = trial, .state = "interrupted", .reason = reason});
+      throw IoError("trial {}: {}", trial, reason);
+    }
     throw CommError(
         "trial {}: a rank has failed ({}), and rank {} of its group has not come back within {:.0f} s: it "
         "waits for the other in vain. The sweep goes on when it is started again",
@@ -234,8 +240,11 @@ void SweepLogic::end(int rank, const EndLetter& letter, double now) {
   running.seconds = std::max(running.seconds, letter.seconds);
   if (letter.thrown && !std::exchange(running.thrown, true)) running.thrown_at = now;
   // A failure of any rank is the trial's; else its rank 0 tells.
-  bool failed = letter.end.state == TrialEnd::State::failed;
-  bool has_failed = running.end && running.end->state == TrialEnd::State::failed;
+  auto is_failure = [](const TrialEnd& end) {
+    return end.state == TrialEnd::State::failed || end.state == TrialEnd::State::hindered;
+  };
+  bool failed = is_failure(letter.end);
+  bool has_failed = running.end && is_failure(*running.end);
   if (!has_failed && (failed || !running.end || rank == running.ranks.front())) running.end = letter.end;
   if (!running.held.empty()) return;
   Running done = std::move(running);
@@ -269,7 +278,7 @@ void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
   }
   if (now_is.is_over()) ended_.push_back(trial);
   keep_or_forget(trial, running.ranks.front());
-  look_at_starts(how, now);
+  look_at_place(trial, how, now);
   // A rank may see the signal that ends the job before the controller does.
   if (how.state == TrialEnd::State::interrupted && state == "interrupted") stop("a trial was asked to", now);
 }
@@ -287,13 +296,21 @@ void SweepLogic::count_crash(int64_t trial, const Running& running, std::string&
   if (state != "interrupted") crashes_.erase(trial);
 }
 
-void SweepLogic::look_at_starts(const TrialEnd& end, double now) {
+// Where all trials to come would fare like this one, the sweep ends before they are spent.
+void SweepLogic::look_at_place(int64_t trial, const TrialEnd& end, double now) {
   not_begun_ = end.state == TrialEnd::State::not_begun ? not_begun_ + 1 : 0;
-  if (not_begun_ < most_not_begun || !failure_.empty()) return;
-  failure_ = fmt::format("{} steps in a row could not be started; the last one: {}", not_begun_, end.reason);
-  if (!config_.sweep.srun_options.empty()) {
-    failure_ += fmt::format(". See {}: sweep.srun_options", config_.where("sweep.srun_options"));
+  if (failure_) return;
+  if (end.state == TrialEnd::State::hindered) {
+    failure_ = IoError("trial {}: {}", trial, end.reason);
+    stop(fmt::format("trial {} could not write", trial), now);
   }
+  if (not_begun_ < most_not_begun) return;
+  std::string text =
+      fmt::format("{} steps in a row could not be started; the last one: {}", not_begun_, end.reason);
+  if (!config_.sweep.srun_options.empty()) {
+    text += fmt::format(". See {}: sweep.srun_options", config_.where("sweep.srun_options"));
+  }
+  failure_ = ConfigError("{}", text);
   stop("steps could not be started", now);
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "config/sweep_config.h"
 #include "sweep/history.h"
 #include "sweep/letters.h"
@@ -87,8 +88,8 @@ class SweepLogic {
   bool over() const { return over_; }
   bool stopped() const { return stopped_; }  // over, to be gone on with
   const std::string& over_reason() const { return over_reason_; }
-  // Not empty: it was stopped because it cannot go on, and whoever has started it is to be told this.
-  const std::string& failure() const { return failure_; }
+  // It was stopped because it cannot go on, and whoever has started it is to be told this.
+  const std::optional<Error>& failure() const { return failure_; }
   const History& history() const { return history_; }
   const Utilisation& utilisation() const { return utilisation_; }
 
@@ -125,13 +126,13 @@ class SweepLogic {
   std::string spent() const;
   bool holds_back() const;
   void look_at_budget(double now);
-  void look_at_broken_groups(double now) const;
+  void look_at_broken_groups(double now);
   void close();
   void report(int rank, const ReportLetter& letter);
   void end(int rank, const EndLetter& letter, double now);
   void end_trial(int64_t trial, Running& running, double now);
   void count_crash(int64_t trial, const Running& running, std::string& state, std::string& reason);
-  void look_at_starts(const TrialEnd& end, double now);
+  void look_at_place(int64_t trial, const TrialEnd& end, double now);
   void keep_or_forget(int64_t trial, int keeper);
   std::vector<double> scores_of(const TrialMeasure& measure, std::string& failure) const;
   std::string config_of(int64_t trial);
@@ -162,7 +163,7 @@ class SweepLogic {
   bool over_ = false;
   bool stopped_ = false;
   std::string over_reason_;
-  std::string failure_;
+  std::optional<Error> failure_;
   Utilisation utilisation_;
   std::vector<std::pair<int, SweepLetter>> letters_;
   std::optional<int64_t> wanted_;

@@ -198,8 +198,8 @@ void SweepLogic::close() {
   }
   write(CloseRecord{.state = stopped_ ? "stopped" : "finished", .reason = over_reason_});
   over_ = true;
-  int code = failure_.empty() ? 0 : static_cast<int>(ExitCode::bad_config);
-  send_all(LeaveLetter{.stopped = stopped_, .code = code, .message = failure_});
+  int code = failure_ ? static_cast<int>(failure_->code()) : 0;
+  send_all(LeaveLetter{.stopped = stopped_, .code = code, .message = failure_ ? failure_->what() : ""});
 }
 
 }  // namespace trireme

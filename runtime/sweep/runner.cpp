@@ -98,6 +98,7 @@ class TrialRun {
       if (!alone && !is_everybodys(error, group_.activity().snapshot().phase)) throw;
       TrialEnd end = failure(error.what());
       end.held = dynamic_cast<const ClaimError*>(&error) != nullptr;
+      if (error.code() == ExitCode::io) end.state = TrialEnd::State::hindered;
       return end;
     } catch (const std::exception& error) {
       if (report_failed_ || group_.size() > 1) throw;

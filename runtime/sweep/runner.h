@@ -31,9 +31,10 @@ struct TrialMeasure {
 };
 
 struct TrialEnd {
+  // hindered: it could not write where it had to, for want of room or rights, which is no fault of the trial.
   // Of steps (sweep/steps) alone: crashed, and its ranks with it, which takes nothing else down; not_begun,
   // by no fault of the trial.
-  enum class State { finished, stopped, paused, failed, interrupted, crashed, not_begun };
+  enum class State { finished, stopped, paused, failed, interrupted, crashed, not_begun, hindered };
   State state = State::finished;
   std::string reason;  // of a failure, a crash
   int64_t steps = 0;

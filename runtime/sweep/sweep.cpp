@@ -235,7 +235,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   journals.refresh(feed);  // what others ended meanwhile is in the last results, too
   tell_result(logic, JobEnd::unix_seconds() - begun);
   publisher.finish();
-  if (!logic.failure().empty()) throw ConfigError("{}", logic.failure());
+  if (logic.failure()) throw *logic.failure();
 }
 
 void Control::tell_result(const SweepLogic& logic, double seconds) {

@@ -105,7 +105,8 @@ void SweepWorker::take_note(OrderLetter order) {
   if (order.order.keeps_state && order.ranks.front() == mailbox_->rank()) {
     bringing_ = order.order.trial;
     // As it is now: a letter that comes next may send it away.
-    if (order.source >= 0 && order.source_at == mailbox_->rank()) copy_values(kept_.at(order.source), source_);
+    if (order.source >= 0 && order.source_at == mailbox_->rank())
+      copy_values(kept_.at(order.source), source_);
   }
   order_ = std::move(order);
 }
@@ -141,9 +142,9 @@ void SweepWorker::give(const GiveLetter& letter) {
     kept_.erase(kept);
   }
   const KeptState& state = giving.moved ? *giving.moved : kept->second;
-  mailbox_->send(
-      letter.to, worker_channel,
-      to_text(StateLetter{.trial = letter.trial, .ticket = letter.ticket, .description = describe_state(state)}));
+  mailbox_->send(letter.to, worker_channel,
+                 to_text(StateLetter{
+                     .trial = letter.trial, .ticket = letter.ticket, .description = describe_state(state)}));
   giving.posting = mailbox_->post(letter.to, letter.ticket, state.views());
   givings_.push_back(std::move(giving));
   // The trial's next pause will write there. Whoever takes it has nothing else to do.
@@ -239,7 +240,11 @@ TrialEnd SweepWorker::run_trial(const OrderLetter& letter, bool& thrown) {
     throw;
   } catch (const std::exception& error) {
     thrown = true;
-    return {.state = TrialEnd::State::failed, .reason = error.what(), .steps = 0};
+    auto* known = dynamic_cast<const Error*>(&error);
+    bool hindered = known != nullptr && known->code() == ExitCode::io;
+    return {.state = hindered ? TrialEnd::State::hindered : TrialEnd::State::failed,
+            .reason = error.what(),
+            .steps = 0};
   }
 }
 

@@ -93,6 +93,25 @@ TEST(SweepLogic, what_had_been_decided_about_a_crashed_step_happens) {
   EXPECT_TRUE(restart_state(sweep.records).crashes.empty());
 }
 
+TEST(SweepLogic, a_full_disk_ends_the_sweep_and_no_trial) {
+  LogicByHand sweep(2);
+  sweep.start();
+  sweep.all_ready();
+  sweep.suggest();
+  sweep.suggest();
+  sweep.end(0, State::hindered, "x.h5: No space left on device");
+  EXPECT_FALSE(sweep.logic->over());
+  sweep.end(1, State::interrupted);
+  EXPECT_TRUE(sweep.logic->stopped());
+  ASSERT_TRUE(sweep.logic->failure());
+  EXPECT_EQ(sweep.logic->failure()->code(), ExitCode::io);
+  EXPECT_THAT(sweep.logic->failure()->what(), HasSubstr("trial 0: x.h5: No space left on device"));
+  for (int64_t trial : {0, 1}) {
+    EXPECT_EQ(sweep.trial(trial).state, TrialState::waiting);
+    EXPECT_EQ(sweep.trial(trial).attempts, 0);
+  }
+}
+
 TEST(SweepLogic, steps_that_cannot_be_started_end_the_sweep_and_cost_no_attempt) {
   LogicByHand sweep(2);
   sweep.start();
@@ -107,9 +126,10 @@ TEST(SweepLogic, steps_that_cannot_be_started_end_the_sweep_and_cost_no_attempt)
   sweep.end(0, State::not_begun, "no");
   EXPECT_EQ(sweep.trial(0).state, TrialState::running);
   EXPECT_EQ(sweep.trial(0).attempts, 1);
-  EXPECT_EQ(sweep.logic->failure(), "");
+  EXPECT_FALSE(sweep.logic->failure());
   sweep.end(0, State::not_begun, "srun: no such partition");
-  EXPECT_THAT(sweep.logic->failure(), HasSubstr("srun: no such partition"));
+  ASSERT_TRUE(sweep.logic->failure());
+  EXPECT_THAT(sweep.logic->failure()->what(), HasSubstr("srun: no such partition"));
   EXPECT_FALSE(sweep.logic->over());  // the other saves its state
   sweep.end(1, State::interrupted);
   EXPECT_TRUE(sweep.logic->over());
@@ -119,7 +139,7 @@ TEST(SweepLogic, steps_that_cannot_be_started_end_the_sweep_and_cost_no_attempt)
   EXPECT_EQ(sweep.trial(1).attempts, 0);
   auto leave = std::get<LeaveLetter>(sweep.others.back().second);
   EXPECT_EQ(leave.code, 78);
-  EXPECT_EQ(leave.message, sweep.logic->failure());
+  EXPECT_EQ(leave.message, sweep.logic->failure()->what());
 }
 
 }  // namespace
