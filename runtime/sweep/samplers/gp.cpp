@@ -1,0 +1,137 @@
+// Bayesian optimisation with a Gaussian process (Jones et al., "Efficient global optimization of expensive black-box
+// functions", 1998): Matern 5/2 with a length scale a parameter, the logarithm of the expected improvement (Ament et
+// al. 2023), averaged over draws of what pending trials may come to. Failed trials count as the worst there is. Several
+// objectives: each suggestion follows another random weighting of them (Knowles, "ParEGO", 2006).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "sweep/samplers/gp_search.h"
+#include "sweep/samplers/gp_targets.h"
+#include "sweep/samplers/normal.h"
+#include "sweep/samplers/observations.h"
+#include "sweep/samplers/points.h"
+#include "sweep/samplers/samplers.h"
+
+namespace trireme {
+namespace {
+
+using Vector = Eigen::VectorXd;
+using Matrix = Eigen::MatrixXd;
+using Eigen::Index;
+
+constexpr Index imagined = 32;    // draws of what pending trials may come to
+constexpr size_t best_points = 4;  // near which candidates are looked for
+
+class GpSampler : public Sampler {
+ public:
+  GpSampler(const SweepConfig& config, const Space& space)
+      : settings_(config.gp),
+        seed_(static_cast<uint64_t>(config.sweep.seed)),
+        at_best_(config.at == "best"),
+        space_(space),
+        latent_(space) {}
+
+  std::optional<Suggestion> suggest(const History& history, int64_t number) override {
+    RandomStream random(seed_, Purpose::sweep, static_cast<uint64_t>(number));
+    std::vector<Observation> seen = observe(history, number);
+    bool any = std::any_of(seen.begin(), seen.end(), [](const Observation& one) { return !one.scores.empty(); });
+    if (!any || count_ended(seen) < settings_.startup_trials) {
+      return Suggestion{untried_point(space_, history, random, 4, [&, next = 0]() mutable {
+        return next++ == 0 ? start_point(number) : space_.draw(random);
+      })};
+    }
+    std::vector<Point> ended, pending;
+    for (const Observation& one : seen) {
+      (one.kind == Observation::Kind::pending ? pending : ended).push_back(one.point);
+    }
+    Vector targets = gp_targets(history, seen, at_best_, random);
+    Matrix inputs = inputs_of(ended);
+    GpPosterior posterior(latent_.kernel_space(), kernel_for(inputs, targets), inputs, targets);
+    if (!pending.empty()) posterior = posterior.imagine(inputs_of(pending), normals(pending.size(), random));
+    Vector best = posterior.targets().colwise().minCoeff();
+    LogImprovement acquisition(std::move(posterior), std::move(best));
+
+    std::set<Point> tried;
+    if (!latent_.has_continuum()) {
+      for (const Observation& one : seen) tried.insert(comparable(one.point));
+    }
+    auto welcome = [&](const Point& point) {
+      return space_.allows(point) && (tried.empty() || !tried.contains(comparable(point)));
+    };
+    std::optional<Point> found = find_best_point(latent_, acquisition, near_points(ended, targets), random, welcome);
+    if (found) return Suggestion{*found};
+    return Suggestion{untried_random_point(space_, history, random)};
+  }
+
+ private:
+  // The first points fill the space evenly.
+  Point start_point(int64_t number) const {
+    RandomStream shift(seed_, Purpose::sweep, std::numeric_limits<uint64_t>::max());
+    Matrix point = even_points(draw_latent(shift, space_.size()), static_cast<uint64_t>(number), 1);
+    return latent_.point(point.row(0));
+  }
+
+  static Point comparable(Point point) {
+    for (double& value : point) {
+      if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();
+    }
+    return point;
+  }
+
+  Matrix inputs_of(const std::vector<Point>& points) const {
+    Matrix inputs(static_cast<Index>(points.size()), static_cast<Index>(space_.size()));
+    for (size_t i = 0; i < points.size(); ++i) inputs.row(static_cast<Index>(i)) = latent_.inputs(points[i]);
+    return inputs;
+  }
+
+  std::vector<Vector> near_points(const std::vector<Point>& points, const Vector& targets) const {
+    std::vector<size_t> order(points.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return targets[static_cast<Index>(a)] < targets[static_cast<Index>(b)];
+    });
+    std::vector<Vector> near;
+    for (size_t i = 0; i < order.size() && i < best_points; ++i) near.push_back(latent_.latent(points[order[i]]));
+    return near;
+  }
+
+  // Fitted to the first of the ended trials, so many that it changes once in fit_every of them.
+  const KernelParameters& kernel_for(const Matrix& inputs, const Vector& targets) {
+    auto every = static_cast<Index>(std::max<int64_t>(1, settings_.fit_every));
+    Index count = inputs.rows() < every ? inputs.rows() : inputs.rows() / every * every;
+    Matrix some = inputs.topRows(count);
+    Vector their = targets.head(count);
+    if (fitted_inputs_.rows() != some.rows() || fitted_inputs_ != some || fitted_targets_ != their) {
+      fitted_ = fit_kernel(latent_.kernel_space(), some, their);
+      fitted_inputs_ = std::move(some);
+      fitted_targets_ = std::move(their);
+    }
+    return fitted_;
+  }
+
+  static Matrix normals(size_t pending, RandomStream& random) {
+    Matrix even = even_points(draw_latent(random, pending), 0, imagined).transpose();
+    return even.unaryExpr([](double p) { return normal_quantile(std::clamp(p, 1e-6, 1 - 1e-6)); });
+  }
+
+  GpConfig settings_;
+  uint64_t seed_;
+  bool at_best_;
+  const Space& space_;
+  LatentSpace latent_;
+  // The last fit and what it was made of: the same again gives the same parameters.
+  Matrix fitted_inputs_;
+  Vector fitted_targets_;
+  KernelParameters fitted_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sampler> make_gp_sampler(const SweepConfig& config, const Space& space) {
+  return std::make_unique<GpSampler>(config, space);
+}
+
+}  // namespace trireme
