@@ -203,7 +203,7 @@ inline Problem make_problem(const std::string& name, const std::string& tables) 
   if (name == "sizes") {
     auto table = std::make_shared<Table>(tables + "/sizes.csv", std::vector<std::string>{});
     return {name,
-            space_of({whole("channels1", 3, 12, true), whole("channels2", 8, 32, true), whole("units", 30, 240, true),
+            space_of({whole("channels1", 3, 6, true), whole("channels2", 8, 32, true), whole("units", 30, 240, true),
                       number("dropout", 0.05, 0.5), number("learning_rate", 3e-4, 1e-2, true)}),
             [table](const Point& x) { return table->value(x, {true, true, true, false, true}); }, table->best()};
   }

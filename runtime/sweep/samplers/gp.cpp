@@ -55,11 +55,9 @@ class GpSampler : public Sampler {
     LogImprovement acquisition(std::move(posterior), std::move(best));
 
     std::set<Point> tried;
-    if (!latent_.has_continuum()) {
-      for (const Observation& one : seen) tried.insert(comparable(one.point));
-    }
+    for (const Observation& one : seen) tried.insert(comparable(one.point));
     auto welcome = [&](const Point& point) {
-      return space_.allows(point) && (tried.empty() || !tried.contains(comparable(point)));
+      return space_.allows(point) && !tried.contains(comparable(point));
     };
     std::optional<Point> found = find_best_point(latent_, acquisition, near_points(ended, targets), random, welcome);
     if (found) return Suggestion{*found};
@@ -70,7 +68,7 @@ class GpSampler : public Sampler {
   // The first points fill the space evenly.
   Point start_point(int64_t number) const {
     RandomStream shift(seed_, Purpose::sweep, std::numeric_limits<uint64_t>::max());
-    Matrix point = even_points(draw_latent(shift, space_.size()), static_cast<uint64_t>(number), 1);
+    Matrix point = even_points(shift, static_cast<Index>(space_.size()), static_cast<uint64_t>(number), 1);
     return latent_.point(point.row(0));
   }
 
@@ -113,8 +111,8 @@ class GpSampler : public Sampler {
   }
 
   static Matrix normals(size_t pending, RandomStream& random) {
-    Matrix even = even_points(draw_latent(random, pending), 0, imagined).transpose();
-    return even.unaryExpr([](double p) { return normal_quantile(std::clamp(p, 1e-6, 1 - 1e-6)); });
+    Matrix even = even_points(random, static_cast<Index>(pending), 0, imagined).transpose();
+    return even.unaryExpr([](double p) { return normal_quantile(p); });
   }
 
   GpConfig settings_;

@@ -152,7 +152,7 @@ std::optional<Point> find_best_point(const LatentSpace& space, const LogImprovem
                                      const std::function<bool(const Point&)>& welcome) {
   Search search(space, acquisition, welcome);
   std::vector<Vector> latents;
-  Eigen::MatrixXd even = even_points(draw_latent(random, space.space().size()), 0, even_candidates);
+  Eigen::MatrixXd even = even_points(random, static_cast<Index>(space.space().size()), 0, even_candidates);
   for (Index i = 0; i < even.rows(); ++i) latents.push_back(even.row(i));
   for (const Vector& point : near) {
     for (int i = 0; i < near_candidates; ++i) latents.push_back(moved(point, random));

@@ -1,5 +1,6 @@
 #include "sweep/samplers/latent.h"
 
+#include <boost/random/sobol.hpp>
 #include <cmath>
 
 #include "sweep/samplers/normal.h"
@@ -8,13 +9,6 @@ namespace trireme {
 
 LatentSpace::LatentSpace(const Space& space) : space_(space), axes_(axes_of(space)) {
   for (const Axis& axis : axes_) kernel_space_.is_name.push_back(axis.is_choice());
-}
-
-bool LatentSpace::has_continuum() const {
-  for (const Axis& axis : axes_) {
-    if (axis.is_continuous()) return true;
-  }
-  return false;
 }
 
 Point LatentSpace::point(const Eigen::VectorXd& latent) const {
@@ -40,24 +34,20 @@ Eigen::VectorXd LatentSpace::inputs(const Point& point) const {
   return inputs;
 }
 
-Eigen::MatrixXd even_points(const Eigen::VectorXd& shift, uint64_t first, Eigen::Index count) {
-  double d = static_cast<double>(shift.size()), root = 1.5;
-  for (int i = 0; i < 64; ++i) root = std::pow(1 + root, 1 / (d + 1));
-  Eigen::MatrixXd points(count, shift.size());
-  for (Eigen::Index j = 0; j < shift.size(); ++j) {
-    double stride = std::pow(1 / root, static_cast<double>(j + 1));
-    for (Eigen::Index i = 0; i < count; ++i) {
-      double at = shift[j] + static_cast<double>(first + static_cast<uint64_t>(i)) * stride;
-      points(i, j) = at - std::floor(at);
+Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first, Eigen::Index count) {
+  Eigen::MatrixXd points(count, dimensions);
+  constexpr Eigen::Index most = boost::random::detail::qrng_tables::sobol::max_dimension;
+  if (dimensions > most) return points.unaryExpr([&](double) { return uniform_double(random); });
+  boost::random::sobol_engine<uint32_t, 32> engine(static_cast<size_t>(dimensions));
+  engine.discard(first * static_cast<uint64_t>(dimensions));
+  std::vector<uint32_t> shifts;
+  for (Eigen::Index j = 0; j < dimensions; ++j) shifts.push_back(random.next());
+  for (Eigen::Index i = 0; i < count; ++i) {
+    for (Eigen::Index j = 0; j < dimensions; ++j) {
+      points(i, j) = (static_cast<double>(engine() ^ shifts[static_cast<size_t>(j)]) + 0.5) * 0x1p-32;
     }
   }
   return points;
-}
-
-Eigen::VectorXd draw_latent(RandomStream& random, size_t dimensions) {
-  Eigen::VectorXd latent(static_cast<Eigen::Index>(dimensions));
-  for (double& one : latent) one = uniform_double(random);
-  return latent;
 }
 
 }  // namespace trireme

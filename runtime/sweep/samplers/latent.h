@@ -19,7 +19,6 @@ class LatentSpace {
   const Space& space() const { return space_; }
   const Axis& axis(size_t i) const { return axes_[i]; }
   const KernelSpace& kernel_space() const { return kernel_space_; }
-  bool has_continuum() const;
 
   Point point(const Eigen::VectorXd& latent) const;  // settled
   Eigen::VectorXd latent(const Point& point) const;  // 0.5 of what is not active
@@ -31,11 +30,8 @@ class LatentSpace {
   KernelSpace kernel_space_;
 };
 
-// Row i of the answer is the point first + i of a sequence that fills the box [0, 1]^dimensions evenly: multiples of
-// powers of the root of x^(d + 1) = x + 1, modulo 1 (Roberts, "The unreasonable effectiveness of quasirandom
-// sequences", 2018), moved by `shift`.
-Eigen::MatrixXd even_points(const Eigen::VectorXd& shift, uint64_t first, Eigen::Index count);
-// A uniform draw of the box.
-Eigen::VectorXd draw_latent(RandomStream& random, size_t dimensions);
+// Rows `first` to first + count - 1 of Sobol's sequence in [0, 1)^dimensions, which fills the box evenly, moved by a
+// digital shift that is drawn from `random`; more dimensions than the sequence is known for (3667) get uniform draws.
+Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first, Eigen::Index count);
 
 }  // namespace trireme
