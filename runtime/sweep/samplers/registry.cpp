@@ -15,10 +15,9 @@ struct SamplerRow {
 constexpr auto kSamplers = std::to_array<SamplerRow>({
     {"grid", make_grid_sampler},
     {"random", make_random_sampler},
-    {"tpe", make_tpe_sampler},
-    {"gp", make_gp_sampler},
     {"sobol", make_sobol_sampler},
     {"tpe", make_tpe_sampler},
+    {"gp", make_gp_sampler},
     {"cma_es", make_cma_es_sampler},
     {"evolution", make_evolution_sampler},
 });
