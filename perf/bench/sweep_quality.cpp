@@ -1,19 +1,20 @@
-// How near a sampler comes to the best value of a known function: run by perf/sweep_quality/compare, which has Optuna
-// search the same functions, and by hand:
+// How near a sampler comes to the best value of a known function: run by perf/sweep_quality/compare, which
+// has Optuna search the same functions, and by hand:
 //
 //   bench_sweep_quality [--problems a,b] [--sampler tpe] [--seeds 1..20] [--trials 100] [--parallel 4]
 //                       [--tables FOLDER] [--points]
 //
-// A sweep is simulated: `parallel` trials are pending at a time, and how long each takes is drawn from the seed, so that
-// they end in an order of their own. A line a sweep: problem, sampler, seed, milliseconds of a suggestion (median and
-// most), and the simple regret (best value so far minus the best there is) after each trial that ended. With
+// A sweep is simulated: `parallel` trials are pending at a time, and how long each takes is drawn from the
+// seed, so that they end in an order of their own. A line a sweep: problem, sampler, seed, milliseconds of a
+// suggestion (median and most), and the simple regret (best value so far minus the best there is) after each
+// trial that ended. With
 // --points also each point and its value, so that the functions of both sides can be compared.
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cstdio>
 
-#include "perf/sweep_quality/problems.h"
+#include "perf/sweep_quality/held_out.h"
 #include "sweep/sampler.h"
 
 using namespace trireme;
@@ -139,8 +140,8 @@ void run(const Options& options, const Problem& problem, uint64_t seed) {
     regrets.push_back(best - problem.best);
   }
   std::sort(milliseconds.begin(), milliseconds.end());
-  fmt::print("{},{},{},{:.3f},{:.3f}", problem.name, options.sampler, seed, milliseconds[milliseconds.size() / 2],
-             milliseconds.back());
+  fmt::print("{},{},{},{:.3f},{:.3f}", problem.name, options.sampler, seed,
+             milliseconds[milliseconds.size() / 2], milliseconds.back());
   for (double regret : regrets) fmt::print(",{:.6g}", regret);
   fmt::print("\n");
   std::fflush(stdout);
@@ -152,7 +153,9 @@ int main(int argc, char** argv) {
   try {
     Options options = parse(argc, argv);
     for (const std::string& name : options.problems) {
-      Problem problem = make_problem(name, options.tables);
+      auto held_out = held_out_names();
+      bool is_held_out = std::find(held_out.begin(), held_out.end(), name) != held_out.end();
+      Problem problem = is_held_out ? make_held_out(name) : make_problem(name, options.tables);
       for (uint64_t seed = options.first_seed; seed <= options.last_seed; ++seed) run(options, problem, seed);
     }
   } catch (const Error& error) {

@@ -1,10 +1,9 @@
 #include "sweep/samplers/gp_kernel.h"
 
 #include <Eigen/Cholesky>
-#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <utility>
 
 #include "sweep/samplers/box_minimum.h"
 
@@ -22,27 +21,41 @@ constexpr double least_noise = 1e-7;
 struct Term {
   double value, slope;
 };
-Term normal_prior(double x, double mean, double deviation) {
-  double z = (x - mean) / deviation;
-  return {0.5 * z * z, z / deviation};
+
+// Length scales are log-normal, longer in more dimensions, where all points are far apart (Hvarfner et al.,
+// "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024): a density of the length,
+// weight^(-1/2).
+Term length_prior(double log_weight, double dimensions) {
+  double log_length = -0.5 * log_weight, deviation = std::sqrt(3.0);
+  double z = (log_length - std::sqrt(2.0) - 0.5 * std::log(dimensions)) / deviation;
+  return {0.5 * z * z + log_length, -0.5 * (z / deviation + 1)};
 }
-Term gamma_prior(double log_x, double shape, double rate) {
-  double x = std::exp(log_x);
-  return {-(shape - 1) * log_x + rate * x, -(shape - 1) + rate * x};
+// Gamma(2, 1): targets have a variance of 1.
+Term scale_prior(double log_scale) {
+  double scale = std::exp(log_scale);
+  return {scale - log_scale, scale - 1};
+}
+// Half-Cauchy of width 0.1 for the noise's deviation (Gelman 2006): little is likeliest, much is not ruled
+// out.
+Term noise_prior(double log_noise) {
+  double ratio = std::exp(log_noise) / 1e-2;
+  return {std::log1p(ratio), ratio / (1 + ratio)};
 }
 
-// Indices of at most `most` points: the lowest half of them, and the others evenly from the rest.
-std::vector<Index> choose_points(const Vector& targets, Index most) {
-  std::vector<Index> order(static_cast<size_t>(targets.size()));
-  std::iota(order.begin(), order.end(), Index{0});
-  if (targets.size() <= most) return order;
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return targets[a] < targets[b]; });
-  auto half = static_cast<size_t>(most / 2), wanted = static_cast<size_t>(most) - half;
-  std::vector<Index> chosen(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(half));
-  size_t rest = order.size() - half;
-  for (size_t k = 0; k < wanted; ++k) chosen.push_back(order[half + k * rest / wanted]);
-  std::sort(chosen.begin(), chosen.end());
-  return chosen;
+Vector logarithms_of(const KernelParameters& parameters) {
+  Vector logarithms(parameters.weights.size() + 2);
+  logarithms << parameters.weights.array().log().matrix(), std::log(parameters.scale),
+      std::log(parameters.noise);
+  return logarithms;
+}
+
+KernelFit descend(const KernelPosterior& posterior, Index d, const Vector& start, int evaluations) {
+  Vector low(d + 2), high(d + 2);
+  low << Vector::Constant(d, std::log(1e-4)), std::log(1e-2), std::log(least_noise);
+  high << Vector::Constant(d, std::log(1e6)), std::log(1e3), 0;
+  BoxMinimum found = minimize_in_box(
+      posterior, start, low, high, {.evaluations = evaluations, .gradient_tolerance = 1e-3, .first_step = 1});
+  return {{found.at.head(d).array().exp(), std::exp(found.at[d]), std::exp(found.at[d + 1])}, found.value};
 }
 
 }  // namespace
@@ -57,7 +70,8 @@ Eigen::ArrayXd matern_slope(const Eigen::ArrayXd& s_squared) {
   return (1 + s) * (-s).exp() / -6;
 }
 
-Vector weighted_distances(const KernelSpace& space, const Vector& weights, const Vector& x, const Matrix& inputs) {
+Vector weighted_distances(const KernelSpace& space, const Vector& weights, const Vector& x,
+                          const Matrix& inputs) {
   Vector sums = Vector::Zero(inputs.rows());
   for (Index j = 0; j < space.size(); ++j) {
     if (space.is_name[static_cast<size_t>(j)]) {
@@ -120,38 +134,30 @@ double KernelPosterior::operator()(const Vector& logarithms, Vector& gradient) c
     value += term.value;
     gradient[i] += term.slope;
   };
-  double d = static_cast<double>(dimensions_);
-  for (Index i = 0; i < dimensions_; ++i) {
-    add(i, normal_prior(logarithms[i], -2 * (0.0 + 0.25 * std::log(d)), 2.0));
-  }
-  add(dimensions_, gamma_prior(logarithms[dimensions_], 2, 1));
-  add(dimensions_ + 1, gamma_prior(logarithms[dimensions_ + 1], 1.1, 30));
+  for (Index i = 0; i < dimensions_; ++i)
+    add(i, length_prior(logarithms[i], static_cast<double>(dimensions_)));
+  add(dimensions_, scale_prior(logarithms[dimensions_]));
+  add(dimensions_ + 1, noise_prior(logarithms[dimensions_ + 1]));
   return value;
 }
 
-KernelParameters fit_kernel(const KernelSpace& space, const Matrix& inputs, const Vector& targets) {
-  Index d = space.size();
-  Vector low(d + 2), high(d + 2), start(d + 2);
-  low << Vector::Constant(d, std::log(1e-4)), std::log(1e-2), std::log(least_noise);
-  high << Vector::Constant(d, std::log(1e6)), std::log(1e3), 0;
-  auto posterior_of = [&](Index most) {
-    std::vector<Index> chosen = choose_points(targets, most);
-    return KernelPosterior(space, inputs(chosen, Eigen::all), targets(chosen));
-  };
-  // Rough starts on few points: smooth or rough, noisy or not.
-  KernelPosterior few = posterior_of(60);
-  BoxMinimum best;
+KernelFit refine_kernel(const KernelSpace& space, const Matrix& inputs, const Vector& targets,
+                        const KernelParameters& start) {
+  return descend(KernelPosterior(space, inputs, targets), space.size(), logarithms_of(start), 60);
+}
+
+KernelFit fit_kernel(const KernelSpace& space, const Matrix& inputs, const Vector& targets) {
+  KernelPosterior posterior(space, inputs, targets);
+  KernelFit best;
   best.value = std::numeric_limits<double>::infinity();
   for (double weight : {0.3, 3.0, 30.0}) {
     for (double noise : {1e-5, 1e-2}) {
-      start << Vector::Constant(d, std::log(weight)), 0, std::log(noise);
-      BoxMinimum found = minimize_in_box(few, start, low, high, {.evaluations = 30, .first_step = 1});
-      if (found.value < best.value || best.at.size() == 0) best = std::move(found);
+      KernelParameters start{Vector::Constant(space.size(), weight), 1, noise};
+      KernelFit found = descend(posterior, space.size(), logarithms_of(start), 30);
+      if (found.value < best.value || best.parameters.weights.size() == 0) best = std::move(found);
     }
   }
-  KernelPosterior many = posterior_of(160);
-  best = minimize_in_box(many, best.at, low, high, {.evaluations = 40, .gradient_tolerance = 1e-3, .first_step = 1});
-  return {best.at.head(d).array().exp(), std::exp(best.at[d]), std::exp(best.at[d + 1])};
+  return best;
 }
 
 }  // namespace trireme

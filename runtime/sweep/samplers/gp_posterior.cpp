@@ -3,6 +3,7 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "sweep/samplers/normal.h"
@@ -16,8 +17,10 @@ using Eigen::Index;
 namespace {
 
 constexpr double least_variance = 1e-14;  // of the scale
+constexpr double label_noise = 1e-2;      // what is right beside a failed trial is not quite sure to fail
 
-Matrix covariance_of(const KernelSpace& space, const KernelParameters& parameters, const Matrix& from, const Matrix& to) {
+Matrix covariance_of(const KernelSpace& space, const KernelParameters& parameters, const Matrix& from,
+                     const Matrix& to) {
   Matrix covariance(from.rows(), to.rows());
   for (Index c = 0; c < to.rows(); ++c) {
     Vector distances = weighted_distances(space, parameters.weights, to.row(c), from);
@@ -40,7 +43,10 @@ Matrix factor_of(Matrix covariance) {
 }  // namespace
 
 GpPosterior::GpPosterior(KernelSpace space, KernelParameters parameters, Matrix inputs, const Matrix& targets)
-    : space_(std::move(space)), parameters_(std::move(parameters)), inputs_(std::move(inputs)), targets_(targets) {
+    : space_(std::move(space)),
+      parameters_(std::move(parameters)),
+      inputs_(std::move(inputs)),
+      targets_(targets) {
   Matrix covariance = covariance_of(space_, parameters_, inputs_, inputs_);
   covariance.diagonal().array() += parameters_.noise;
   factor_ = factor_of(std::move(covariance));
@@ -96,8 +102,13 @@ GpPosterior GpPosterior::imagine(const Matrix& points, const Matrix& normals) co
   return GpPosterior(space_, parameters_, std::move(inputs), targets);
 }
 
-LogImprovement::LogImprovement(GpPosterior posterior, Vector best)
-    : posterior_(std::move(posterior)), best_(std::move(best)) {}
+LogImprovement::LogImprovement(GpPosterior posterior, Vector best, std::optional<Success> success)
+    : posterior_(std::move(posterior)), best_(std::move(best)), success_(std::move(success)) {}
+
+double LogImprovement::log_success(double mean, double variance) const {
+  double z = (mean - success_->threshold) / std::sqrt(variance + label_noise);
+  return log_normal_mass(-std::numeric_limits<double>::infinity(), z);
+}
 
 double LogImprovement::value(const Vector& means, double variance) const {
   double deviation = std::sqrt(variance), greatest = -std::numeric_limits<double>::infinity(), sum = 0;
@@ -115,7 +126,10 @@ double LogImprovement::value(const Vector& means, double variance) const {
 
 double LogImprovement::operator()(const Vector& x) const {
   GpPosterior::Prediction at = posterior_.predict(x);
-  return value(at.means, at.variance);
+  double improvement = value(at.means, at.variance);
+  if (!success_) return improvement;
+  GpPosterior::Prediction label = success_->labels.predict(x);
+  return improvement + log_success(label.means[0], label.variance);
 }
 
 double LogImprovement::operator()(const Vector& x, Vector& gradient) const {
@@ -131,7 +145,16 @@ double LogImprovement::operator()(const Vector& x, Vector& gradient) const {
     by_deviation -= slope * z / deviation;
   }
   gradient = posterior_.pull_back(x, at, mean_pulls, by_deviation / (2 * deviation));
-  return all + std::log(deviation);
+  double improvement = all + std::log(deviation);
+  if (!success_) return improvement;
+  GpPosterior::Prediction label = success_->labels.predict(x);
+  double log_p = log_success(label.means[0], label.variance),
+         spread = std::sqrt(label.variance + label_noise);
+  double z = (label.means[0] - success_->threshold) / spread;
+  double slope = std::exp(-0.5 * z * z - log_p) / std::sqrt(2 * M_PI);
+  gradient += success_->labels.pull_back(x, label, Vector::Constant(1, slope / spread),
+                                         -0.5 * slope * z / (spread * spread));
+  return improvement + log_p;
 }
 
 Vector LogImprovement::many(const Matrix& points) const {
@@ -139,6 +162,9 @@ Vector LogImprovement::many(const Matrix& points) const {
   Vector variances, values(points.rows());
   posterior_.predict(points, means, variances);
   for (Index c = 0; c < points.rows(); ++c) values[c] = value(means.row(c), variances[c]);
+  if (!success_) return values;
+  success_->labels.predict(points, means, variances);
+  for (Index c = 0; c < points.rows(); ++c) values[c] += log_success(means(c, 0), variances[c]);
   return values;
 }
 

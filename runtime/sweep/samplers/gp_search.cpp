@@ -30,7 +30,8 @@ struct Candidate {
 
 class Search {
  public:
-  Search(const LatentSpace& space, const LogImprovement& acquisition, const std::function<bool(const Point&)>& welcome)
+  Search(const LatentSpace& space, const LogImprovement& acquisition,
+         const std::function<bool(const Point&)>& welcome)
       : space_(space), acquisition_(acquisition), welcome_(welcome) {}
 
   // All of the latent vectors that are welcome, with their values, best first.
@@ -80,8 +81,9 @@ class Search {
       gradient = -all(free).cwiseQuotient(scales);
       return -value;
     };
-    BoxMinimum found = minimize_in_box(descend, candidate.latent(free).cwiseProduct(scales), Vector::Zero(scales.size()),
-                                       scales, {.evaluations = 40, .gradient_tolerance = 1e-4, .value_tolerance = 1e-7});
+    BoxMinimum found =
+        minimize_in_box(descend, candidate.latent(free).cwiseProduct(scales), Vector::Zero(scales.size()),
+                        scales, {.evaluations = 40, .gradient_tolerance = 1e-4, .value_tolerance = 1e-7});
     if (-found.value > candidate.value) {
       candidate.value = -found.value;
       candidate.latent(free) = found.at.cwiseQuotient(scales);
@@ -111,11 +113,13 @@ class Search {
     if (std::isnan(from[i])) return moves;
     const Parameter& parameter = space_.space()[i];
     double step = parameter.step > 0 ? parameter.step : 1;
-    auto here = static_cast<int64_t>(std::round((from[i] - parameter.low) / step)), count = space_.axis(i).count();
+    auto here = static_cast<int64_t>(std::round((from[i] - parameter.low) / step)),
+         count = space_.axis(i).count();
     auto add = [&](int64_t value) {
       if (value < 0 || value >= count || value == here) return;
       Vector moved = latent;
-      moved[static_cast<Index>(i)] = space_.axis(i).position(parameter.low + step * static_cast<double>(value));
+      moved[static_cast<Index>(i)] =
+          space_.axis(i).position(parameter.low + step * static_cast<double>(value));
       moves.push_back(std::move(moved));
     };
     if (count <= few_values) {
@@ -159,7 +163,8 @@ std::optional<Point> find_best_point(const LatentSpace& space, const LogImprovem
   }
   std::vector<Candidate> candidates = search.evaluate(latents);
   if (candidates.empty()) return std::nullopt;
-  // The best, and others drawn by their expected improvement beside the best's, so that not all lie on one hill.
+  // The best, and others drawn by their expected improvement beside the best's, so that not all lie on one
+  // hill.
   std::vector<Candidate> chosen{candidates[0]};
   std::vector<double> shares;
   for (const Candidate& one : candidates) shares.push_back(std::exp(one.value - candidates[0].value));
