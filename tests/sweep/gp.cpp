@@ -296,7 +296,7 @@ SweepConfig config_of(const char* name, int64_t seed, size_t objectives = 1) {
 
 double mean_regret(const char* name, const TestFunction& function, int64_t trials) {
   double sum = 0;
-  int64_t seeds = 3;
+  int64_t seeds = 5;
   for (int64_t seed = 1; seed <= seeds; ++seed) {
     std::unique_ptr<Sampler> sampler = make_sampler(config_of(name, seed), function.space);
     SweepStory story =
@@ -308,7 +308,7 @@ double mean_regret(const char* name, const TestFunction& function, int64_t trial
 
 TEST(Gp, IsMuchBetterThanRandom) {
   for (const TestFunction& function : {branin(), hartmann6(), conditional_toy()}) {
-    double gp = mean_regret("gp", function, 45), random = mean_regret("random", function, 45);
+    double gp = mean_regret("gp", function, 55), random = mean_regret("random", function, 55);
     EXPECT_LT(gp, 0.25 * random) << function.name;
   }
 }
@@ -326,13 +326,14 @@ TEST(Gp, TakesAllPointsOfASmallSpaceOnce) {
   }
 }
 
+// Early: later, when the process knows where the lowest points are, all rightly gather there.
 TEST(Gp, SpreadsPendingTrials) {
   TestFunction function = branin();
   std::unique_ptr<Sampler> sampler = make_sampler(config_of("gp", 1), function.space);
-  SweepStory story = sweep_function(*sampler, function.space, function.value, 20, 1);
+  SweepStory story = sweep_function(*sampler, function.space, function.value, 12, 1);
   std::vector<Point> pending;
   for (int i = 0; i < 5; ++i) {
-    Point point = sampler->suggest(story.history(), 20 + i)->point;
+    Point point = sampler->suggest(story.history(), 12 + i)->point;
     for (const Point& other : pending) {
       EXPECT_GT(std::hypot(point[0] - other[0], point[1] - other[1]), 0.05) << i;
     }

@@ -10,8 +10,8 @@
 
 namespace trireme {
 
-// The cells of integers and steps are as wide as the values are apart: alike on a linear axis, and narrowing on a
-// logarithmic one, so that a smooth density there is one over the logarithm.
+// The cells of integers and steps are as wide as the values are apart: alike on a linear axis, and narrowing
+// on a logarithmic one, so that a smooth density there is one over the logarithm.
 class Axis {
  public:
   explicit Axis(const Parameter& parameter);

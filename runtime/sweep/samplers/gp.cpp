@@ -68,7 +68,7 @@ class GpSampler : public Sampler {
         std::any_of(seen.begin(), seen.end(), [](const Observation& one) { return !one.scores.empty(); });
     if (!any || count_ended(seen) < settings_.startup_trials) {
       return Suggestion{untried_point(space_, history, random, 4, [&, next = 0]() mutable {
-        return next++ == 0 ? start_point(number) : space_.draw(random);
+        return next++ == 0 ? even_point(latent_, seed_, number) : space_.draw(random);
       })};
     }
     std::vector<Point> done, pending, failed;
@@ -96,13 +96,6 @@ class GpSampler : public Sampler {
   }
 
  private:
-  // The first points fill the space evenly.
-  Point start_point(int64_t number) const {
-    RandomStream shift(seed_, Purpose::sweep, std::numeric_limits<uint64_t>::max());
-    Matrix point = even_points(shift, static_cast<Index>(space_.size()), static_cast<uint64_t>(number), 1);
-    return latent_.point(point.row(0));
-  }
-
   static Point comparable(Point point) {
     for (double& value : point) {
       if (std::isnan(value)) value = -std::numeric_limits<double>::infinity();

@@ -73,7 +73,7 @@ GpModel fit_model(const KernelSpace& space, const Matrix& inputs, const Vector& 
   Vector few_values = values(few);
   GpModel best;
   double least = std::numeric_limits<double>::infinity();
-  for (double knee : {0.0, 1.0, 0.1, 0.01}) {
+  for (double knee : {0.0, 1.0, 0.1}) {
     KernelFit fit = fit_kernel(space, few_inputs, warp(few_values, knee));
     double value = fit.value - log_warp_slopes(few_values, knee);
     if (value < least) {

@@ -17,9 +17,9 @@ using Vector = Eigen::VectorXd;
 using Eigen::Index;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr Index even_candidates = 768;
-constexpr int near_candidates = 24;  // of each point of `near`
-constexpr size_t starts = 6;         // of local searches
+constexpr Index even_candidates = 2048;
+constexpr int near_candidates = 64;  // of each point of `near`
+constexpr size_t starts = 12;        // of local searches
 constexpr int rounds = 4;            // of a local search through all parameters
 constexpr int64_t few_values = 16;   // all of which are tried
 
@@ -83,7 +83,7 @@ class Search {
     };
     BoxMinimum found =
         minimize_in_box(descend, candidate.latent(free).cwiseProduct(scales), Vector::Zero(scales.size()),
-                        scales, {.evaluations = 40, .gradient_tolerance = 1e-4, .value_tolerance = 1e-7});
+                        scales, {.evaluations = 80, .gradient_tolerance = 1e-4, .value_tolerance = 1e-7});
     if (-found.value > candidate.value) {
       candidate.value = -found.value;
       candidate.latent(free) = found.at.cwiseQuotient(scales);

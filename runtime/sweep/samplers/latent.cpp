@@ -2,6 +2,7 @@
 
 #include <boost/random/sobol.hpp>
 #include <cmath>
+#include <limits>
 
 #include "sweep/samplers/normal.h"
 
@@ -13,7 +14,8 @@ LatentSpace::LatentSpace(const Space& space) : space_(space), axes_(axes_of(spac
 
 Point LatentSpace::point(const Eigen::VectorXd& latent) const {
   Point point;
-  for (size_t i = 0; i < axes_.size(); ++i) point.push_back(axes_[i].value(latent[static_cast<Eigen::Index>(i)]));
+  for (size_t i = 0; i < axes_.size(); ++i)
+    point.push_back(axes_[i].value(latent[static_cast<Eigen::Index>(i)]));
   space_.settle(point);
   return point;
 }
@@ -34,7 +36,8 @@ Eigen::VectorXd LatentSpace::inputs(const Point& point) const {
   return inputs;
 }
 
-Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first, Eigen::Index count) {
+Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first,
+                            Eigen::Index count) {
   Eigen::MatrixXd points(count, dimensions);
   constexpr Eigen::Index most = boost::random::detail::qrng_tables::sobol::max_dimension;
   if (dimensions > most) return points.unaryExpr([&](double) { return uniform_double(random); });
@@ -48,6 +51,12 @@ Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint6
     }
   }
   return points;
+}
+
+Point even_point(const LatentSpace& space, uint64_t seed, int64_t trial) {
+  RandomStream shift(seed, Purpose::sweep, std::numeric_limits<uint64_t>::max());
+  auto dimensions = static_cast<Eigen::Index>(space.space().size());
+  return space.point(even_points(shift, dimensions, static_cast<uint64_t>(trial), 1).row(0));
 }
 
 }  // namespace trireme

@@ -9,9 +9,9 @@
 
 namespace trireme {
 
-// A latent vector has a number in [0, 1] for every parameter, active or not, so that one whose condition comes to hold
-// has a value at once. The kernel's inputs are what tells points apart: of numbers their position, of inactive ones the
-// middle; of a choice its number, of an inactive one -1.
+// A latent vector has a number in [0, 1] for every parameter, active or not, so that one whose condition
+// comes to hold has a value at once. The kernel's inputs are what tells points apart: of numbers their
+// position, of inactive ones the middle; of a choice its number, of an inactive one -1.
 class LatentSpace {
  public:
   explicit LatentSpace(const Space& space);
@@ -30,8 +30,12 @@ class LatentSpace {
   KernelSpace kernel_space_;
 };
 
-// Rows `first` to first + count - 1 of Sobol's sequence in [0, 1)^dimensions, which fills the box evenly, moved by a
-// digital shift that is drawn from `random`; more dimensions than the sequence is known for (3667) get uniform draws.
-Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first, Eigen::Index count);
+// Rows `first` to first + count - 1 of Sobol's sequence in [0, 1)^dimensions, which fills the box evenly,
+// moved by a digital shift that is drawn from `random`; more dimensions than the sequence is known for (3667)
+// get uniform draws.
+Eigen::MatrixXd even_points(RandomStream& random, Eigen::Index dimensions, uint64_t first,
+                            Eigen::Index count);
+// The trial's point of one such sequence through all of the space: settled, not always allowed.
+Point even_point(const LatentSpace& space, uint64_t seed, int64_t trial);
 
 }  // namespace trireme

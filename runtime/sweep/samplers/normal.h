@@ -17,12 +17,13 @@ double normal_quantile(double p);
 // Of the standard normal between a <= b: log(normal_cdf(b) - normal_cdf(a)), without cancellation; -infinity
 // where a == b or so far out that doubles end.
 double log_normal_mass(double a, double b);
-// A draw from the normal of this mean and deviation, given that it lies in [low, high], which the mean does too.
+// A draw from the normal of this mean and deviation, given that it lies in [low, high], which the mean does
+// too.
 double draw_truncated_normal(RandomStream& random, double mean, double deviation, double low, double high);
 
-// log E[max(0, z + N(0, 1))] and its derivative: the logarithm of the expected improvement of a point whose mean is z
-// deviations better than what there is. Never -infinity for finite z: Ament et al., "Unexpected improvements to
-// expected improvement for Bayesian optimization", NeurIPS 2023, eq. 9.
+// log E[max(0, z + N(0, 1))] and its derivative: the logarithm of the expected improvement of a point whose
+// mean is z deviations better than what there is. Never -infinity for finite z: Ament et al., "Unexpected
+// improvements to expected improvement for Bayesian optimization", NeurIPS 2023, eq. 9.
 double log_improvement(double z);
 double log_improvement_slope(double z);
 

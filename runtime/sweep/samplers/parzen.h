@@ -1,5 +1,5 @@
-// Densities by Parzen's estimator over several parameters at once: a mixture with a kernel around each of a set
-// of values, each kernel a product over the parameters (Falkner et al., "BOHB", ICML 2018; Watanabe,
+// Densities by Parzen's estimator over several parameters at once: a mixture with a kernel around each of a
+// set of values, each kernel a product over the parameters (Falkner et al., "BOHB", ICML 2018; Watanabe,
 // "Tree-structured Parzen estimator: understanding its algorithm components", 2023).
 #pragma once
 
@@ -12,18 +12,20 @@
 namespace trireme {
 
 struct ParzenSettings {
-  double prior_weight = 1;      // of the flat kernel over the whole range, in kernels
-  double least_deviation = 0;   // of a kernel, of the axis' length; 0: 1 / min(100, kernels + 1)
-  double choice_weight = 1;     // of all choices together beside the one that a kernel is about, divided by the kernels
-  double width_factor = 1;      // of kernels that follow their spread
-  bool by_neighbours = true;    // a kernel's width by the distance to its neighbours; else by the spread of all
+  double prior_weight = 1;     // of the flat kernel over the whole range, in kernels
+  double least_deviation = 0;  // of a kernel, of the axis' length; 0: 1 / min(100, kernels + 1)
+  double choice_weight =
+      1;  // of all choices together beside the one that a kernel is about, divided by the kernels
+  double width_factor = 1;    // of kernels that follow their spread
+  bool by_neighbours = true;  // a kernel's width by the distance to its neighbours; else by the spread of all
 };
 
-// The kernels of one parameter: Gaussians truncated to the axis (of a discrete parameter, their masses in its cells), or
-// of a choice probabilities, more of them on the kernel's own.
+// The kernels of one parameter: Gaussians truncated to the axis (of a discrete parameter, their masses in its
+// cells), or of a choice probabilities, more of them on the kernel's own.
 class ParzenAxis {
  public:
-  ParzenAxis(const Axis& axis, const std::vector<double>& values, size_t dimensions, const ParzenSettings& settings);
+  ParzenAxis(const Axis& axis, const std::vector<double>& values, size_t dimensions,
+             const ParzenSettings& settings);
   double draw(size_t kernel, RandomStream& random) const;
   // Adds to sums[k] the logarithm of kernel k's density (or probability) at the value.
   void add_log_densities(double value, std::vector<double>& sums) const;

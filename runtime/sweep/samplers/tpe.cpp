@@ -1,17 +1,23 @@
-// The tree-structured Parzen estimator (Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011),
-// multivariate (Falkner et al., "BOHB", ICML 2018; Watanabe, "Tree-structured Parzen estimator: understanding its
-// algorithm components", 2023):
-//   1. trials are split into the good part and the rest, best first; trials that still run belong to the rest, so that
+// The tree-structured Parzen estimator (Bergstra et al., "Algorithms for hyper-parameter optimization",
+// NeurIPS 2011), multivariate (Falkner et al., "BOHB", ICML 2018; Watanabe, "Tree-structured Parzen
+// estimator: understanding its algorithm components", 2023):
+//   1. trials are split into the good part and the rest, best first; trials that still run belong to the
+//   rest, so that
 //      what is being tried is not tried again (the constant liar of Optuna's constant_liar);
-//   2. of both parts a density of points is made; candidates are drawn from the good part's;
+//   2. of both parts a density of points is made, of the good part the better ones weighing more (by how far
+//   they are
+//      below the best of the rest: Watanabe's "EI" weights); candidates are drawn from the good part's;
 //   3. the candidate is taken whose density among the good is highest beside that among the rest.
-// Parameters that have the same condition form a group with densities of its own, from the trials in which it was
-// active: first those without a condition, then those that these make active.
+// The first points, until there is something to learn from, fill the space evenly (Sobol's sequence).
+// Parameters that have the same condition form a group with densities of its own, from the trials in which it
+// was active: first those without a condition, then those that these make active.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/error.h"
+#include "sweep/samplers/latent.h"
 #include "sweep/samplers/observations.h"
 #include "sweep/samplers/parzen.h"
 #include "sweep/samplers/points.h"
@@ -27,6 +33,7 @@ class TpeSampler : public Sampler {
         seed_(static_cast<uint64_t>(config.sweep.seed)),
         objectives_(config.objectives.size()),
         space_(space),
+        latent_(space),
         axes_(axes_of(space)) {
     for (size_t i = 0; i < space.size(); ++i) {
       auto same = std::find_if(groups_.begin(), groups_.end(), [&](const std::vector<size_t>& group) {
@@ -44,11 +51,13 @@ class TpeSampler : public Sampler {
     RandomStream random(seed_, Purpose::sweep, static_cast<uint64_t>(number));
     std::vector<Observation> observations = observe(history, number);
     if (count_ended(observations) < settings_.startup_trials) {
-      return Suggestion{untried_random_point(space_, history, random)};
+      return Suggestion{untried_point(space_, history, random, 4, [&, next = 0]() mutable {
+        return next++ == 0 ? even_point(latent_, seed_, number) : space_.draw(random);
+      })};
     }
     std::vector<bool> good = choose_good(observations);
-    return Suggestion{
-        untried_point(space_, history, random, attempts, [&] { return compose(observations, good, random); })};
+    return Suggestion{untried_point(space_, history, random, attempts,
+                                    [&] { return compose(observations, good, random); })};
   }
 
  private:
@@ -81,7 +90,8 @@ class TpeSampler : public Sampler {
     return point;
   }
 
-  // Gives the group's parameters their values: of the candidates that no constraint of what is known so far forbids.
+  // Gives the group's parameters their values: of the candidates that no constraint of what is known so far
+  // forbids.
   void fill(const std::vector<size_t>& group, const std::vector<Observation>& observations,
             const std::vector<bool>& good, RandomStream& random, Point& point) const {
     ParzenMixture among_good = density(group, observations, good, true);
@@ -111,13 +121,36 @@ class TpeSampler : public Sampler {
     std::vector<Axis> axes;
     for (size_t i : group) axes.push_back(axes_[i]);
     std::vector<std::vector<double>> rows;
+    std::vector<double> gains;
+    double bar = of_good ? best_of_rest(observations, good) : 0;
     for (size_t k = 0; k < observations.size(); ++k) {
       if (good[k] != of_good) continue;
       std::vector<double> row;
       for (size_t i : group) row.push_back(observations[k].point[i]);
-      if (std::none_of(row.begin(), row.end(), [](double v) { return std::isnan(v); })) rows.push_back(std::move(row));
+      if (std::any_of(row.begin(), row.end(), [](double v) { return std::isnan(v); })) continue;
+      rows.push_back(std::move(row));
+      if (of_good) gains.push_back(std::max(bar - observations[k].scores[0], 0.0));
     }
-    return ParzenMixture(axes, rows, recency_weights(rows.size()), {.prior_weight = settings_.prior_weight});
+    bool by_gain = of_good && objectives_ == 1 && std::isfinite(bar);
+    return ParzenMixture(axes, rows, by_gain ? gain_weights(gains) : recency_weights(rows.size()),
+                         {.prior_weight = settings_.prior_weight});
+  }
+
+  // The lowest score that is not of the good part; infinite where there is none.
+  static double best_of_rest(const std::vector<Observation>& observations, const std::vector<bool>& good) {
+    double best = std::numeric_limits<double>::infinity();
+    for (size_t k = 0; k < observations.size(); ++k) {
+      if (!good[k] && !observations[k].scores.empty()) best = std::min(best, observations[k].scores[0]);
+    }
+    return best;
+  }
+
+  // In proportion to the gains, 1 on average, so that the prior keeps its share; none is quite without a
+  // weight.
+  static std::vector<double> gain_weights(std::vector<double> gains) {
+    double sum = std::accumulate(gains.begin(), gains.end(), 0.0), n = static_cast<double>(gains.size());
+    for (double& gain : gains) gain = sum > 0 ? 0.99 * n * gain / sum + 0.01 : 1;
+    return gains;
   }
 
   // 1 for the newest 25, and less for the others the older they are (Bergstra et al. 2013).
@@ -136,6 +169,7 @@ class TpeSampler : public Sampler {
   uint64_t seed_;
   size_t objectives_;
   const Space& space_;
+  LatentSpace latent_;
   std::vector<Axis> axes_;
   std::vector<std::vector<size_t>> groups_;
 };
