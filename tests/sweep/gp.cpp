@@ -187,7 +187,7 @@ TEST(LogImprovement, GradientIsThatOfFiniteDifferences) {
   GpPosterior imagined = data.posterior().imagine(pending, normals);
   Vector best = imagined.targets().colwise().minCoeff();
   LogImprovement improvement(imagined, best);
-  for (const Vector& x :
+  for (const Eigen::Vector3d& x :
        {Eigen::Vector3d(0.1, 0, 0.9), Eigen::Vector3d(0.5, 1, 0.3), Eigen::Vector3d(0.4, 2, 0.2)}) {
     Vector gradient;
     double value = improvement(x, gradient);
@@ -210,7 +210,7 @@ TEST(LogImprovement, IsLessWhereTrialsFailWithTheRightGradient) {
   GpPosterior process(data.space, data.parameters, data.inputs, labels);
   Vector best = Vector::Constant(1, data.targets.minCoeff());
   LogImprovement plain(data.posterior(), best), improvement(data.posterior(), best, Success{process, 0.5});
-  for (const Vector& x :
+  for (const Eigen::Vector3d& x :
        {Eigen::Vector3d(0.1, 0, 0.9), Eigen::Vector3d(0.9, 1, 0.3), Eigen::Vector3d(0.55, 2, 0.2)}) {
     Vector gradient;
     double value = improvement(x, gradient);
