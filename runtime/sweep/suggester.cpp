@@ -5,6 +5,12 @@
 #include "base/error.h"
 
 namespace trireme {
+namespace {
+
+// Less than it takes to wake a thread and to be woken by it.
+constexpr double quick_seconds = 5e-4;
+
+}  // namespace
 
 Suggester::Suggester(Sampler& sampler, const Space& space, History past,
                      std::function<std::string(const Point&)> trial_config,
@@ -31,10 +37,13 @@ void Suggester::feed(const Record& record, int64_t worker) {
 }
 
 void Suggester::ask(int64_t number) {
-  {
-    std::lock_guard lock(mutex_);
-    number_ = number;
+  std::unique_lock lock(mutex_);
+  if (last_seconds_ < quick_seconds) {
+    work_out(number, lock);
+    return;
   }
+  number_ = number;
+  lock.unlock();
   asked_.notify_one();
 }
 
@@ -50,24 +59,30 @@ void Suggester::work() {
   while (true) {
     asked_.wait(lock, [&] { return ending_ || number_; });
     if (ending_) return;
-    int64_t number = *std::exchange(number_, std::nullopt);
-    std::deque<std::pair<Record, int64_t>> records = std::exchange(records_, {});
-    lock.unlock();
-    Answer found;
-    std::exception_ptr error;
-    try {
-      for (const auto& [record, worker] : records) history_.apply(record, worker);
-      found = suggest(number);
-    } catch (...) {
-      error = std::current_exception();
-    }
-    lock.lock();
-    if (error) {
-      error_ = error;
-    } else {
-      answer_ = std::move(found);
-    }
+    work_out(*std::exchange(number_, std::nullopt), lock);
     answered_.notify_one();
+  }
+}
+
+// Without the lock in between: more may be fed meanwhile.
+void Suggester::work_out(int64_t number, std::unique_lock<std::mutex>& lock) {
+  std::deque<std::pair<Record, int64_t>> records = std::exchange(records_, {});
+  lock.unlock();
+  auto begin = std::chrono::steady_clock::now();
+  Answer found;
+  std::exception_ptr error;
+  try {
+    for (const auto& [record, worker] : records) history_.apply(record, worker);
+    found = suggest(number);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  lock.lock();
+  last_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (error) {
+    error_ = error;
+  } else {
+    answer_ = std::move(found);
   }
 }
 

@@ -1,4 +1,5 @@
-// The thread in which suggestions are worked out, so that reports are answered while a sampler thinks.
+// The thread in which suggestions are worked out, so that reports are answered while a sampler thinks. One
+// that does not think for long is asked at once, by whoever asks.
 #pragma once
 
 #include <condition_variable>
@@ -41,19 +42,21 @@ class Suggester {
 
  private:
   void work();
+  void work_out(int64_t number, std::unique_lock<std::mutex>& lock);
   Answer suggest(int64_t number);
 
   Sampler& sampler_;
   const Space& space_;
   std::function<std::string(const Point&)> trial_config_;
   std::function<int(const Point&)> width_of_;
-  History history_;  // the thread's
+  History history_;  // of whoever works a suggestion out
   std::mutex mutex_;
   std::condition_variable asked_, answered_;
   std::deque<std::pair<Record, int64_t>> records_;
   std::optional<int64_t> number_;
   std::optional<Answer> answer_;
   std::exception_ptr error_;
+  double last_seconds_ = 1;  // that a suggestion took
   bool ending_ = false;
   std::thread thread_;
 };
