@@ -92,9 +92,12 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
     if (!restored) ends.push_back(end_text(view, view.history.trial(end->trial)));
   }
   front_ = front_so_far(view);
-  std::vector<std::vector<double>> scores;
-  for (int64_t trial : front_) scores.push_back(view.history.trial(trial).scores);
-  bool new_best = scores != told_scores_ && !restored && !front_.empty();
+  std::vector<double> scores =
+      front_.empty() ? std::vector<double>() : view.history.trial(front_.front()).scores;
+  // The best may do worse on its way, and still be the best.
+  bool better = scores.size() == 1 && !told_scores_.empty() && scores < told_scores_;
+  bool new_best = (front_ != told_front_ || better) && !restored && !front_.empty();
+  told_front_ = front_;
   told_scores_ = std::move(scores);
   ended_ += static_cast<int64_t>(ends.size());
   if (ends.empty() && !new_best) return;
