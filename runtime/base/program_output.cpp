@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,53 +13,20 @@
 #include <string_view>
 #include <thread>
 
+#include "base/environment.h"
+#include "base/spawn.h"
+
 namespace trireme {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::vector<char*> pointers(const std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
-  result.push_back(nullptr);
-  return result;
-}
-
 std::vector<std::string> environment_with(const std::vector<std::string>& more) {
-  std::vector<std::string> all = more;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    std::string_view name(*variable, std::string_view(*variable).find('=') + 1);
-    bool replaced =
-        std::any_of(more.begin(), more.end(), [name](const auto& m) { return m.starts_with(name); });
-    if (!replaced) all.emplace_back(*variable);
-  }
+  std::vector<std::string> names;
+  for (const std::string& one : more) names.push_back(one.substr(0, one.find('=')));
+  std::vector<std::string> all = environment_without(names);
+  all.insert(all.end(), more.begin(), more.end());
   return all;
-}
-
-// Its process id, or -1. Its signals are as a shell's child would have them, whatever this thread blocks.
-pid_t start(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-            int output, int errors) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  std::vector<std::string> variables = environment_with(environment);
-  pid_t child = -1;
-  int failed = ::posix_spawnp(&child, arguments.front().c_str(), &actions, &attributes,
-                              pointers(arguments).data(), pointers(variables).data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return failed != 0 ? -1 : child;
 }
 
 // All that comes until the end of both pipes; false where that has not come by the deadline.
@@ -113,7 +79,10 @@ std::optional<ProgramAnswer> ask_program(const std::vector<std::string>& argumen
     ::close(output[1]);
     return std::nullopt;
   }
-  pid_t child = start(arguments, environment, output[1], errors[1]);
+  pid_t child = spawn_program({.arguments = arguments,
+                               .environment = environment_with(environment),
+                               .output = output[1],
+                               .errors = errors[1]});
   ::close(output[1]);
   ::close(errors[1]);
   ProgramAnswer answer;

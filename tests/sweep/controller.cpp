@@ -12,15 +12,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using State = TrialEnd::State;
 
-template <class What>
-std::vector<std::pair<int, What>> letters_of(const LogicByHand& sweep) {
-  std::vector<std::pair<int, What>> found;
-  for (const auto& [rank, letter] : sweep.others) {
-    if (auto* what = std::get_if<What>(&letter)) found.emplace_back(rank, *what);
-  }
-  return found;
-}
-
 TEST(SweepLogic, a_rank_that_is_free_gets_the_next_trial_at_once) {
   LogicByHand sweep(2);
   sweep.start();

@@ -168,4 +168,14 @@ class LogicByHand {
   }
 };
 
+// With the ranks that they are for.
+template <class What>
+std::vector<std::pair<int, What>> letters_of(const LogicByHand& sweep) {
+  std::vector<std::pair<int, What>> found;
+  for (const auto& [rank, letter] : sweep.others) {
+    if (auto* what = std::get_if<What>(&letter)) found.emplace_back(rank, *what);
+  }
+  return found;
+}
+
 }  // namespace trireme

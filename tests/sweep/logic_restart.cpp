@@ -12,15 +12,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using State = TrialEnd::State;
 
-template <class What>
-std::vector<std::pair<int, What>> letters_of(const LogicByHand& sweep) {
-  std::vector<std::pair<int, What>> found;
-  for (const auto& [rank, letter] : sweep.others) {
-    if (auto* what = std::get_if<What>(&letter)) found.emplace_back(rank, *what);
-  }
-  return found;
-}
-
 TEST(SweepLogic, after_a_restart_states_are_gone_and_trials_go_on_with_their_own) {
   LogicByHand first(1);
   first.scheduler.copies = true;

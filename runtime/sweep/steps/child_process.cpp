@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,29 +15,14 @@
 #include <sstream>
 #include <thread>
 
+#include "base/environment.h"
 #include "base/error.h"
+#include "base/spawn.h"
 
 namespace trireme {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::vector<char*> pointers(const std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (const std::string& word : words) result.push_back(const_cast<char*>(word.c_str()));
-  result.push_back(nullptr);
-  return result;
-}
-
-std::vector<std::string> environment_without(const std::vector<std::string>& names) {
-  std::vector<std::string> all;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    std::string_view text(*variable);
-    std::string_view name = text.substr(0, text.find('='));
-    if (std::find(names.begin(), names.end(), name) == names.end()) all.emplace_back(text);
-  }
-  return all;
-}
 
 Descriptor open_errors(const std::filesystem::path& path) {
   Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
@@ -47,31 +31,13 @@ Descriptor open_errors(const std::filesystem::path& path) {
 }
 
 pid_t spawn(const ChildOptions& options, int line, int errors) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, line, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, line, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<std::string> variables = environment_without(options.without_variables);
-  pid_t child = -1;
-  int failed = ::posix_spawnp(&child, options.command.front().c_str(), &actions, &attributes,
-                              pointers(options.command).data(), pointers(variables).data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) {
-    throw IoError("{}: cannot be started: {}", options.command.front(), std::strerror(failed));
-  }
+  pid_t child = spawn_program({.arguments = options.command,
+                               .environment = environment_without(options.without_variables),
+                               .input = line,
+                               .output = line,
+                               .errors = errors,
+                               .own_group = true});
+  if (child < 0) throw IoError("{}: cannot be started: {}", options.command.front(), std::strerror(-child));
   return child;
 }
 

@@ -4,11 +4,11 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 
+#include "base/environment.h"
 #include "base/error.h"
 #include "comm/world.h"
 #include "sweep/scheduler.h"
@@ -16,16 +16,6 @@
 
 namespace trireme {
 namespace {
-
-std::optional<int> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  std::string_view view(text);
-  int value = 0;
-  auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), value);
-  if (error != std::errc() || end != view.data() + view.size()) return std::nullopt;
-  return value;
-}
 
 int allowed_cores() {
   cpu_set_t set;
@@ -74,14 +64,14 @@ StepLaunch step_launch(const SweepConfig& config, const Config& base) {
     launch.cores_per_rank = std::max(1, cores / launch.slots);
     return launch;
   }
-  if (launch.slots == 0) launch.slots = number_in("SLURM_NTASKS").value_or(0);
+  if (launch.slots == 0) launch.slots = number_in_environment("SLURM_NTASKS").value_or(0);
   if (launch.slots < 1) {
     throw ConfigError(
         "{}: the job does not tell how many tasks it has (SLURM_NTASKS): submit it with --ntasks or "
         "--ntasks-per-node, or set sweep.slots",
         config.where("sweep.launcher"));
   }
-  launch.cpus_per_task = number_in("SLURM_CPUS_PER_TASK").value_or(0);
+  launch.cpus_per_task = number_in_environment("SLURM_CPUS_PER_TASK").value_or(0);
   launch.cores_per_rank = std::max(1, launch.cpus_per_task);
   launch.memory_by_node = std::getenv("SLURM_MEM_PER_NODE") != nullptr;
   return launch;

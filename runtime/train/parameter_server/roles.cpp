@@ -3,26 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <string_view>
 
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace trireme {
 namespace {
 
 constexpr const char* servers_key = "parallel.parameter_server.servers";
-
-std::optional<int> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  std::string_view view(text);
-  int value = 0;
-  auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), value);
-  if (error != std::errc() || end != view.data() + view.size()) return std::nullopt;
-  return value;
-}
 
 Roles roles_per_node(const Config& config, const Launch& launch, const NodePlace& place) {
   if (!place.node || !place.nodes) {
@@ -75,9 +65,9 @@ NodePlace node_place_from_environment(const Launch& launch) {
   NodePlace place;
   place.local_rank = local_rank_from_environment();
   if (launch.launcher == "srun") {
-    place.node = number_in("SLURM_NODEID");
-    place.nodes = number_in("SLURM_STEP_NUM_NODES");
-    if (!place.nodes) place.nodes = number_in("SLURM_NNODES");
+    place.node = number_in_environment("SLURM_NODEID");
+    place.nodes = number_in_environment("SLURM_STEP_NUM_NODES");
+    if (!place.nodes) place.nodes = number_in_environment("SLURM_NNODES");
   } else if (launch.launcher == "mpirun" && launch.local_size > 0 && launch.size % launch.local_size == 0 &&
              launch.rank % launch.local_size == place.local_rank) {
     place.node = launch.rank / launch.local_size;
