@@ -26,6 +26,7 @@ struct SweepView {
   Space space;
   History history;
   std::vector<SweepEvent> events = {};     // of all writers, in the order of their times
+  size_t past = 0;                         // so many of the first ones are of earlier starts
   std::vector<std::string> warnings = {};  // torn lines
   int64_t max_epochs = 0;                  // train.epochs of the base config
   // The newest sign of life of those who write: a record, or a heartbeat. Seconds since 1970.

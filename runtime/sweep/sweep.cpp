@@ -185,6 +185,7 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   SweepView view{.config = config_, .space = space, .history = History(config_.at == "best", true)};
   view.max_epochs = base_.train.epochs;
   for (SweepEvent& event : past_events(journals)) view.add(std::move(event));
+  view.past = view.events.size();
   Publisher publisher({.folder = options_.folder,
                        .worker = options_.worker,
                        .keep_checkpoints = config_.sweep.keep_checkpoints,

@@ -73,6 +73,24 @@ TEST_F(SweepLive, WithoutATerminalALineNowAndThen) {
     EXPECT_TRUE(fs::exists(folder_ / name)) << name;
 }
 
+TEST_F(SweepLive, WhatEarlierStartsDidIsNoNews) {
+  for (bool earlier : {false, true}) {
+    fs::path file = folder_ / (earlier ? "earlier" : "now");
+    std::FILE* console = std::fopen(file.c_str(), "w");
+    {
+      Logger logger({.console = console});
+      Live live(logger, options());
+      SweepView view = beginning(events() / 2);
+      view.past = earlier ? view.events.size() : 0;
+      live.update(view, view.last_sign, false);
+    }
+    std::fclose(console);
+    // A sweep may be so short that it is all there when it is looked at first.
+    EXPECT_EQ(read_file(file).empty(), earlier);
+    EXPECT_EQ(read_file(file).find("new best") == std::string::npos, earlier);
+  }
+}
+
 TEST_F(SweepLive, TheBestMayFail) {
   SweepView view = open_sweep_without_records(folder_.path(), false);
   std::FILE* console = std::fopen((folder_ / "console").c_str(), "w");

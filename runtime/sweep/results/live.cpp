@@ -79,17 +79,17 @@ void Live::update(const SweepView& view, double now, bool last) {
 }
 
 void Live::tell_ends(const SweepView& view, double now, bool last) {
-  bool restored = events_ == 0;  // what an earlier start has done is no news
+  bool restored = events_ == 0 && view.past > 0;  // what an earlier start has done is no news
   std::vector<std::string> ends;
   for (; events_ < view.events.size(); ++events_) {
     auto* end = std::get_if<EndRecord>(&view.events[events_].record.what);
     if (end == nullptr || end->state == "paused" || end->state == "interrupted") continue;
     if (end->state == "crashed") {
-      if (!restored) logger_.warning("trial {} has crashed: {}", end->trial, end->reason);
+      if (events_ >= view.past) logger_.warning("trial {} has crashed: {}", end->trial, end->reason);
       continue;
     }
     ended_since_ = true;
-    if (!restored) ends.push_back(end_text(view, view.history.trial(end->trial)));
+    if (events_ >= view.past) ends.push_back(end_text(view, view.history.trial(end->trial)));
   }
   front_ = front_so_far(view);
   std::vector<double> scores =
