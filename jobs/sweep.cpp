@@ -170,6 +170,12 @@ int run(const CommandLine& line) {
   Config base = load_sweep_base(config);
   require_mode(base);
   check_files_exist(base);
+  if (line.has("--fresh") && line.has("--worker")) {
+    throw UsageError(
+        "--fresh would remove what the other workers have done: remove the sweep's folder, or run it once "
+        "with "
+        "--fresh and without --worker");
+  }
   SweepOptions options{.folder = line.value("--run-dir", "runs/" + config.sweep.name),
                        .worker = number_of(line, "--worker"),
                        .fresh = line.has("--fresh")};

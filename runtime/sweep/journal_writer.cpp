@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -27,6 +28,16 @@ namespace fs = std::filesystem;
 
 // Lines that come within it share one fsync.
 constexpr auto gathering_time = std::chrono::milliseconds(200);
+
+// Kept free behind the journal's end, where the file system can: on a full disk there is room for the words
+// of a sweep that ends by it.
+constexpr uint64_t last_words_bytes = uint64_t{128} << 10;
+
+bool is_last_word(const Record& record) {
+  if (std::holds_alternative<CloseRecord>(record.what)) return true;
+  auto* end = std::get_if<EndRecord>(&record.what);
+  return end != nullptr && (end->state == "interrupted" || end->state == "crashed");
+}
 
 fs::path claim_folder(fs::path path) { return path.replace_extension(".claim"); }
 
@@ -93,8 +104,10 @@ struct JournalWriter::State {
   std::condition_variable work;  // for the thread that syncs
   std::condition_variable synced_more;
   uint64_t bytes = 0;
+  uint64_t reserved = 0;  // up to where the file has room
   std::string chain;
   int64_t appended = 0;  // records in the file
+  double last_time = 0;  // of the newest record
   int64_t synced = 0;    // of them, on the disk
   bool hurry = false;    // somebody waits
   bool ends = false;
@@ -105,7 +118,8 @@ struct JournalWriter::State {
   void replace_file(std::string_view text);
   void start_syncing();
   void sync_on();
-  [[noreturn]] void throw_not_written(int error);
+  bool reserve(uint64_t more);
+  [[noreturn]] void throw_not_written(int error);  // 0: nothing was, for want of room
 };
 
 // A copy, renamed into place: what a former writer still has open is another file from then on.
@@ -145,6 +159,7 @@ void JournalWriter::State::take_over(const JournalOptions& options) {
   bytes = content.bytes;
   chain = content.chain;
   appended = synced = static_cast<int64_t>(content.records.size());
+  if (!content.records.empty()) last_time = content.records.back().time;
 }
 
 // A thread that takes none of the signals that ask a sweep to stop.
@@ -189,12 +204,27 @@ void JournalWriter::State::sync_on() {
   }
 }
 
+// Whether there is room for so many bytes and the last words behind them, as far as can be known.
+bool JournalWriter::State::reserve(uint64_t more) {
+  if (bytes + more + last_words_bytes <= reserved) return true;
+  uint64_t end = bytes + more + 2 * last_words_bytes;
+  if (::fallocate(file->get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(bytes),
+                  static_cast<off_t>(end - bytes)) == 0) {
+    reserved = end;
+    return true;
+  }
+  if (errno == ENOSPC || errno == EDQUOT) return false;
+  reserved = std::numeric_limits<uint64_t>::max();  // this file system knows no such thing
+  return true;
+}
+
 void JournalWriter::State::throw_not_written(int error) {
-  if (::ftruncate(file->get(), static_cast<off_t>(bytes)) != 0) {
+  if (error != 0 && ::ftruncate(file->get(), static_cast<off_t>(bytes)) != 0) {
     broken = fmt::format(
         "{}: the end of a half written line cannot be cut off again: {}: start again, it is dropped then",
         path.string(), std::strerror(errno));
   }
+  if (error == 0) error = ENOSPC;
   bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   throw IoError(
       "{}: record {} cannot be appended: {}: nothing of it is kept and all before it is; {}, and start again",
@@ -227,10 +257,12 @@ Record JournalWriter::append(Record record) {
   if (!state.broken.empty()) throw IoError("{}", state.broken);
   require_workshop(state.claim->workshop());
   record.number = state.appended;
-  record.time = seconds_since_1970();
+  // A clock may be set back, or a requeue land on another's: what comes later is never older.
+  record.time = state.last_time = std::max(state.last_time, seconds_since_1970());
   std::string json = to_json(record);
   std::string digits = journal_digits_of(state.chain, json);
   std::string line = fmt::format("{}{} {}\n", journal_magic, digits, json);
+  if (!state.reserve(line.size()) && !is_last_word(record)) state.throw_not_written(0);
   if (int error = write_at(state.file->get(), line, state.bytes)) state.throw_not_written(error);
   state.bytes += line.size();
   state.chain = std::move(digits);

@@ -21,6 +21,9 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 constexpr double lonely_seconds = 30;
 // So many steps in a row that could not be started are no misfortune of one of them.
 constexpr int most_not_begun = 3;
+// Between two attempts at a trial whose folder another start's processes hold, and how long it is tried.
+constexpr double held_pause_seconds = 1;
+constexpr double longest_held_seconds = 300;
 
 // What the sweep's record calls the end of a run.
 const char* state_of(TrialEnd::State state) {
@@ -81,8 +84,10 @@ std::filesystem::path trial_folder(const std::filesystem::path& folder, int64_t 
 }
 
 void SweepLogic::start(const RestartState& restart, double now) {
+  refuse_wide_trials();
   started_ = now;
   earlier_seconds_ = restart.seconds;
+  furthest_ = restart.furthest;
   for (const EndRecord& end : restart.ends) write(end);
   crashes_ = restart.crashes;
   write(StartRecord{.sweep = setting_.identity,
@@ -162,15 +167,17 @@ void SweepLogic::look_at_budget(double now) {
 void SweepLogic::look_at_broken_groups(double now) {
   for (const auto& [trial, running] : running_) {
     if (!running.thrown || now - running.thrown_at < lonely_seconds) continue;
-    if (running.end->state == TrialEnd::State::hindered) {
-      std::string reason = running.end->reason;
-      write(EndRecord{.trial = trial, .state = "interrupted", .reason = reason});
-      throw IoError("trial {}: {}", trial, reason);
-    }
+    bool hindered = running.end->state == TrialEnd::State::hindered;
+    std::string reason = running.end->reason;
+    int other = *running.held.begin();
+    int64_t number = trial;
+    write(EndRecord{.trial = number, .state = hindered ? "interrupted" : "crashed", .reason = reason});
+    running_.erase(number);
+    if (hindered) throw IoError("trial {}: {}", number, reason);
     throw CommError(
         "trial {}: a rank has failed ({}), and rank {} of its group has not come back within {:.0f} s: it "
         "waits for the other in vain. The sweep goes on when it is started again",
-        trial, running.end->reason, *running.held.begin(), lonely_seconds);
+        number, reason, other, lonely_seconds);
   }
 }
 
@@ -217,7 +224,12 @@ void SweepLogic::report(int rank, const ReportLetter& letter) {
                      .seconds = measure.seconds,
                      .figures = {measure.figures.begin(), measure.figures.end()},
                      .scores = std::move(scores)});
-  found->second.reported = true;
+  failed_in_a_row_ = 0;
+  // A trial that says again what it has said before a crash has got no further.
+  int64_t epoch = history_.trial(letter.trial).epochs();
+  int64_t& furthest = furthest_[letter.trial];
+  found->second.reported |= epoch > furthest;
+  furthest = std::max(furthest, epoch);
   Verdict verdict = scheduler_.judge(history_, letter.trial);
   if (verdict.kind != Verdict::Kind::go_on) {
     found->second.told_to_end = true;
@@ -262,6 +274,8 @@ void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
   } else if (how.state == TrialEnd::State::finished && history_.trial(trial).scores.empty()) {
     state = "failed";
     reason = fmt::format("it ended without a validation: there is no {}", config_.objectives.front().metric);
+  } else if (how.held) {
+    state = "interrupted";
   } else if (how.state == TrialEnd::State::interrupted && phase_ == Phase::draining) {
     state = "stopped";
     reason = "budget.seconds is spent";
@@ -269,6 +283,10 @@ void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
   count_crash(trial, running, state, reason);
   write(EndRecord{
       .trial = trial, .state = state, .reason = reason, .seconds = running.seconds, .steps = how.steps});
+  if (state == "failed" && history_.trial(trial).reports.empty()) {
+    ++failed_in_a_row_;
+    last_failure_ = reason;
+  }
   if (running.thrown) groups_[running.ranks].made = false;
   for (int rank : running.ranks) pool_.release(rank);
   const Trial& now_is = history_.trial(trial);
@@ -278,6 +296,11 @@ void SweepLogic::end_trial(int64_t trial, Running& running, double now) {
   }
   if (now_is.is_over()) ended_.push_back(trial);
   keep_or_forget(trial, running.ranks.front());
+  if (how.held) {
+    hold(trial, how.reason, now);
+  } else {
+    held_.erase(trial);
+  }
   look_at_place(trial, how, now);
   // A rank may see the signal that ends the job before the controller does.
   if (how.state == TrialEnd::State::interrupted && state == "interrupted") stop("a trial was asked to", now);
@@ -312,6 +335,54 @@ void SweepLogic::look_at_place(int64_t trial, const TrialEnd& end, double now) {
   }
   failure_ = ConfigError("{}", text);
   stop("steps could not be started", now);
+}
+
+// Processes of a former start that still train it end by themselves: it waits for that a while.
+void SweepLogic::hold(int64_t trial, const std::string& reason, double now) {
+  Held& held = held_.try_emplace(trial, Held{now, now}).first->second;
+  held.until = now + held_pause_seconds;
+  if (now - held.since < longest_held_seconds || failure_) return;
+  failure_ = Error(ExitCode::stopped, fmt::format("trial {}: {}", trial, reason));
+  stop(fmt::format("trial {} is in other hands", trial), now);
+}
+
+bool SweepLogic::waits_for_holders() const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& one) { return is_held(one.first); });
+}
+
+void SweepLogic::abandon() {
+  try {
+    for (const auto& [trial, running] : running_) {
+      write(EndRecord{.trial = trial, .state = "interrupted", .reason = "the sweep ended by an error"});
+    }
+  } catch (const Error&) {
+    // Those of which it takes no more count a crash at the next start.
+  }
+}
+
+void SweepLogic::refuse_wide_trials() const {
+  for (const Trial& trial : history_.trials()) {
+    if (trial.point.empty() || trial.is_over() || trial.width <= pool_.ranks()) continue;
+    if (history_.worker_of(trial.number) != setting_.worker) continue;
+    throw ConfigError(
+        "{}: trial {}, which is not over, is one of sweep.ranks_per_trial = {}, but the sweep has {} rank{}: "
+        "start it on more",
+        config_.where("sweep.ranks_per_trial"), trial.number, trial.width, pool_.ranks(),
+        pool_.ranks() == 1 ? "" : "s");
+  }
+}
+
+// A budget that only trials which train can spend would never be spent.
+void SweepLogic::look_at_failures() {
+  constexpr int most = 100;
+  if (failed_in_a_row_ < most || config_.budget.trials > 0 || failure_ || phase_ != Phase::working) return;
+  failure_ = ConfigError(
+      "{} trials in a row have failed before their first validation, the last one so: {}; change what makes "
+      "them fail, or give a budget.trials",
+      failed_in_a_row_, last_failure_);
+  phase_ = Phase::stopping;
+  stop_reason_ = "no trial can be trained";
+  send_all(StopLetter{});
 }
 
 void SweepLogic::keep_or_forget(int64_t trial, int keeper) {

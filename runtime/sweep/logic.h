@@ -75,6 +75,8 @@ class SweepLogic {
   void suggested(std::optional<Proposal> proposal, double now);
   // Running trials save their state and the sweep ends, to be gone on with.
   void stop(const std::string& reason, double now);
+  // An error ends the sweep: of the trials that run nobody is to blame, as far as the journal takes that.
+  void abandon();
   // Looks at the clock.
   void tick(double now);
 
@@ -105,6 +107,10 @@ class SweepLogic {
     bool told_to_end = false;     // by a verdict
     double seconds = 0;
   };
+  struct Held {
+    double since = 0;
+    double until = 0;  // then it is tried again
+  };
   struct Group {
     int number = 0;
     bool made = false;
@@ -127,6 +133,11 @@ class SweepLogic {
   bool holds_back() const;
   void look_at_budget(double now);
   void look_at_broken_groups(double now);
+  void refuse_wide_trials() const;
+  void look_at_failures();
+  void hold(int64_t trial, const std::string& reason, double now);
+  bool waits_for_holders() const;
+  bool is_held(int64_t trial) const { return held_.count(trial) != 0 && held_.at(trial).until > now_; }
   void close();
   void report(int rank, const ReportLetter& letter);
   void end(int rank, const EndLetter& letter, double now);
@@ -146,13 +157,18 @@ class SweepLogic {
   RankPool pool_;
   Phase phase_ = Phase::working;
   std::string stop_reason_;
+  double now_ = 0;  // as of the last call
   double started_ = 0;
   double earlier_seconds_ = 0;
   std::map<int64_t, int> waiting_;  // this job's trials that wait: how often each was overtaken
   std::set<int64_t>
       begun_before_;  // of these, such as have been begun: by an earlier start, or before a crash
-  std::map<int64_t, int> crashes_;  // of trials: in a row, at the same place
-  int not_begun_ = 0;               // steps in a row that could not be started
+  std::map<int64_t, int> crashes_;       // of trials: in a row, at the same place
+  std::map<int64_t, int64_t> furthest_;  // epochs that trials have reported
+  std::map<int64_t, Held> held_;         // waiting ones, by another start's processes
+  int failed_in_a_row_ = 0;              // without a report of anybody in between,
+  std::string last_failure_;             // and why the last of them
+  int not_begun_ = 0;                    // steps in a row that could not be started
   std::map<int64_t, Running> running_;
   std::map<int64_t, std::string> configs_;  // of waiting ones
   std::map<int64_t, int> kept_at_;          // the rank that keeps a trial's state

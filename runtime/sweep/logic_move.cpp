@@ -34,14 +34,16 @@ std::string spent_budget(const BudgetConfig& budget, const History& history, dou
   return "";
 }
 
-void SweepLogic::move(double) {
+void SweepLogic::move(double now) {
   if (over_) return;
+  now_ = now;
   if (phase_ == Phase::working) {
     while (pool_.free_ranks() > 0 && (begin_waiting(true) || take_up() || begin_waiting(false))) continue;
-    if (wants_suggestion()) want_suggestion();
+    look_at_failures();
+    if (phase_ == Phase::working && wants_suggestion()) want_suggestion();
   }
   // Nothing runs or can be begun, whichever ranks were free: all are.
-  bool nothing_left = !asking_ && pool_.free_ranks() == pool_.ranks();
+  bool nothing_left = !asking_ && pool_.free_ranks() == pool_.ranks() && !waits_for_holders();
   if (running_.empty() && (nothing_left || phase_ != Phase::working)) close();
 }
 
@@ -53,7 +55,7 @@ bool SweepLogic::begin_waiting(bool only_begun_before) {
   only_begun_before |= epochs_spent();
   for (const auto& [trial, overtaken] : waiting_) {
     if (only_begun_before && begun_before_.count(trial) == 0) continue;
-    if (!pool_.fits(history_.trial(trial).width)) continue;
+    if (!pool_.fits(history_.trial(trial).width) || is_held(trial)) continue;
     begin(trial, nullptr);
     return true;
   }
@@ -170,6 +172,8 @@ int SweepLogic::fetch(int64_t trial, int to, bool moves, int& ticket) {
 
 void SweepLogic::fail_unbegun(int64_t trial, const std::string& reason) {
   write(EndRecord{.trial = trial, .state = "failed", .reason = reason});
+  ++failed_in_a_row_;
+  last_failure_ = reason;
   waiting_.erase(trial);
   begun_before_.erase(trial);
   configs_.erase(trial);

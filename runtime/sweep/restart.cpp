@@ -15,7 +15,6 @@ struct Reader {
   std::map<int64_t, double> running;  // begun and not ended, and when
   std::set<int64_t> reported;         // of these, such as have reported since
   std::set<int64_t> told_to_end;      // of these
-  std::map<int64_t, int64_t> furthest_epoch;
 
   void read(const StartRecord& record, double time) {
     steps = record.steps;
@@ -36,7 +35,7 @@ struct Reader {
   }
   // A trial without checkpoints says again what it has said before: it has got no further by that.
   void read(const ReportRecord& record, double) {
-    int64_t& furthest = furthest_epoch[record.trial];
+    int64_t& furthest = state.furthest[record.trial];
     if (record.epoch > furthest) reported.insert(record.trial);
     furthest = std::max(furthest, record.epoch);
   }

@@ -18,6 +18,7 @@ struct RestartState {
   double seconds = 0;     // that earlier starts have worked
   // How often in a row each trial has crashed at the same place: without a report of a later epoch than ever.
   std::map<int64_t, int> crashes;
+  std::map<int64_t, int64_t> furthest;     // epoch that each trial has reported
   std::map<int64_t, std::string> reasons;  // of such crashes, where they are known
   // Where trials that ran when the sweep died have left notes that it was they: how all that ran then are to
   // be recorded, before this start is. Those without one are not to blame, nor is any that ran in a

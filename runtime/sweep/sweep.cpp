@@ -7,6 +7,7 @@
 #include <cmath>
 #include <exception>
 #include <limits>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -67,11 +68,19 @@ std::string going_on_text(const History& history, const RestartState& restart) {
                      restart.seconds, history.trials().size(), over, paused, waiting);
 }
 
+// Those of all workers by their times, each worker's in their order, whatever its clock says.
 std::vector<SweepEvent> past_events(const SharedJournals& journals) {
+  std::vector<std::pair<double, SweepEvent>> timed;
+  std::map<int64_t, double> latest;
+  journals.for_each([&](const Record& record, int64_t worker) {
+    double& time = latest[worker];
+    time = std::max(time, record.time);
+    timed.push_back({time, {worker, record}});
+  });
+  std::stable_sort(timed.begin(), timed.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<SweepEvent> events;
-  journals.for_each([&](const Record& record, int64_t worker) { events.push_back({worker, record}); });
-  std::stable_sort(events.begin(), events.end(),
-                   [](const SweepEvent& a, const SweepEvent& b) { return a.record.time < b.record.time; });
+  for (auto& [time, event] : timed) events.push_back(std::move(event));
   return events;
 }
 
@@ -230,13 +239,23 @@ void Control::go_on(const Space& space, SharedJournals& journals, History& histo
   hooks.stop_requested = options_.stop_requested;
   hooks.broken = [&] { return broken_.load(); };
   hooks.refresh = [&] { return journals.refresh(feed) > 0; };
-  run_controller(*mailbox_, logic, suggester, hooks);
+  try {
+    run_controller(*mailbox_, logic, suggester, hooks);
+  } catch (const std::exception&) {
+    logic.abandon();
+    throw;
+  }
   journals.sync();
   if (!logic.stopped()) journals.mark_done();
   journals.refresh(feed);  // what others ended meanwhile is in the last results, too
   tell_result(logic, JobEnd::unix_seconds() - begun);
-  publisher.finish();
-  if (logic.failure()) throw *logic.failure();
+  if (!logic.failure()) return publisher.finish();
+  try {
+    publisher.finish();
+  } catch (const Error& error) {  // most likely for the same reason
+    options_.tell(error.what());
+  }
+  throw *logic.failure();
 }
 
 void Control::tell_result(const SweepLogic& logic, double seconds) {

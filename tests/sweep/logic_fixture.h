@@ -92,6 +92,11 @@ class LogicByHand {
     collect();
     return trial;
   }
+  void tick(double seconds) {
+    now += seconds;
+    logic->tick(now);
+    collect();
+  }
   void no_more() {
     wanted.reset();
     logic->suggested(std::nullopt, now);
@@ -110,6 +115,14 @@ class LogicByHand {
            bool thrown = false) {
     for (int rank : orders.at(trial).ranks) {
       receive(rank, EndLetter{trial, {state, reason, 10}, thrown, 2.0, 0.001});
+    }
+  }
+  // All ranks of the trial find its folder in other hands.
+  void end_held(int64_t trial, const std::string& reason) {
+    for (int rank : orders.at(trial).ranks) {
+      EndLetter letter{trial, {TrialEnd::State::failed, reason, 0}, false, 0.1, 0.001};
+      letter.end.held = true;
+      receive(rank, letter);
     }
   }
   void finish(int64_t trial, double loss) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/expect_error.h"
 #include "sweep/logic_fixture.h"
 
 namespace trireme {
@@ -91,6 +92,77 @@ TEST(SweepLogic, what_had_been_decided_about_a_crashed_step_happens) {
   EXPECT_EQ(sweep.trial(0).state, TrialState::stopped);
   EXPECT_EQ(sweep.trial(1).state, TrialState::paused);
   EXPECT_TRUE(restart_state(sweep.records).crashes.empty());
+}
+
+TEST(SweepLogic, a_crash_that_only_repeats_reports_is_at_the_same_place) {
+  LogicByHand sweep(1);
+  sweep.start();
+  sweep.all_ready();
+  sweep.suggest();
+  for (int crash = 0; crash < 3 && sweep.trial(0).state != TrialState::failed; ++crash) {
+    sweep.report(0, 1, 0.5);
+    sweep.end(0, State::crashed, "a fault");
+  }
+  EXPECT_EQ(sweep.trial(0).state, TrialState::failed);
+  EXPECT_EQ(sweep.trial(0).reason, "crashed 2 times: a fault");
+}
+
+TEST(SweepLogic, a_trial_in_other_hands_is_tried_again) {
+  LogicByHand sweep(1);
+  sweep.config.budget.trials = 1;
+  sweep.start();
+  sweep.all_ready();
+  sweep.suggest();
+  for (int tries = 0; tries < 3; ++tries) {
+    sweep.end_held(0, "in use by process 7");
+    EXPECT_EQ(sweep.trial(0).state, TrialState::waiting);
+    EXPECT_FALSE(sweep.logic->over());
+    sweep.tick(2);
+    EXPECT_EQ(sweep.trial(0).state, TrialState::running);
+    EXPECT_EQ(sweep.trial(0).attempts, 1);
+  }
+  sweep.tick(400);
+  sweep.end_held(0, "in use by process 7");
+  ASSERT_TRUE(sweep.logic->failure());
+  EXPECT_EQ(sweep.logic->failure()->code(), ExitCode::stopped);
+  EXPECT_THAT(sweep.logic->failure()->what(), HasSubstr("trial 0: in use by process 7"));
+}
+
+TEST(SweepLogic, a_budget_that_no_trial_spends_ends) {
+  LogicByHand sweep(1);
+  sweep.config.budget.trials = 0;
+  sweep.config.budget.epochs = 10;
+  sweep.start();
+  sweep.all_ready();
+  int64_t failed = 0;
+  while (!sweep.logic->over() && failed < 1000) {
+    sweep.end(sweep.suggest(), State::failed, "the loss is not a number");
+    ++failed;
+  }
+  EXPECT_EQ(failed, 100);
+  ASSERT_TRUE(sweep.logic->failure());
+  EXPECT_EQ(sweep.logic->failure()->code(), ExitCode::bad_config);
+  EXPECT_THAT(sweep.logic->failure()->what(), HasSubstr("the loss is not a number"));
+}
+
+TEST(SweepLogic, an_error_blames_nobody_who_runs) {
+  LogicByHand sweep(2);
+  sweep.start();
+  sweep.all_ready();
+  for (int i = 0; i < 2; ++i) sweep.suggest();
+  sweep.logic->abandon();
+  RestartState restart = restart_state(sweep.records);
+  EXPECT_TRUE(restart.crashes.empty());
+}
+
+TEST(SweepLogic, fewer_ranks_than_a_trial_has_are_refused) {
+  LogicByHand first(2);
+  first.start();
+  first.all_ready();
+  first.suggest(2);
+  LogicByHand second(1, first.records);
+  test::expect_error(ExitCode::bad_config, {"trial 0", "ranks_per_trial = 2", "the sweep has 1 rank"},
+                     [&] { second.start(); });
 }
 
 TEST(SweepLogic, a_full_disk_ends_the_sweep_and_no_trial) {

@@ -25,6 +25,8 @@ using State = TrialEnd::State;
 constexpr double look_seconds = 0.05;
 // Between two tries for a run directory that a former step still holds.
 constexpr double held_pause_seconds = 0.5;
+// So long a sweep may take longer than its step to see that the job is asked to end.
+constexpr double unasked_seconds = 5;
 // srun's code for a step that has used up its memory.
 constexpr int out_of_memory_code = 253;
 
@@ -91,6 +93,10 @@ class Step {
       }
     }
     ChildProcess::End how = child->wait(launch_.end_seconds);
+    // Where the whole job is asked to end, a step may know before the sweep.
+    if (end_ && end_->state == State::interrupted && !told_ && pause_until_stop(unasked_seconds)) {
+      return {.state = State::crashed, .reason = "its step was asked to end, and the sweep was not"};
+    }
     return end_ ? *end_ : end_without_word(*child, how);
   }
 
@@ -168,7 +174,9 @@ TrialRunner make_step_runner(StepLaunch launch) {
         end = Step(launch, order, group.size(), report, stop).run();
       } catch (const std::exception& error) {  // of the sweep, or its files
         failure = std::current_exception();
-        end = {.state = State::failed, .reason = error.what()};
+        auto* known = dynamic_cast<const Error*>(&error);
+        bool hindered = known != nullptr && known->code() == ExitCode::io;
+        end = {.state = hindered ? State::hindered : State::failed, .reason = error.what()};
       }
     }
     spread(end, group);
