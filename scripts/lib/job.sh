@@ -40,7 +40,7 @@ find_launcher() {
   # the nodes by itself. TRIREME_LAUNCHER=mpirun takes it in any case.
   launcher=${TRIREME_LAUNCHER:-}
   if [[ -z $launcher ]]; then
-    if srun --mpi=list 2>&1 | grep -qw pmix; then launcher=srun; else launcher=mpirun; fi
+    if grep -qw pmix <<<"$(srun --mpi=list 2>&1)"; then launcher=srun; else launcher=mpirun; fi
   fi
   case $launcher in
     srun) ;;
