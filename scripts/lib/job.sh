@@ -222,7 +222,8 @@ may_start_again() {
   fi
   # The program counts launches without progress, but only those that get so far as to count.
   if ((short >= 5)); then
-    echo "Five launches in a row were lost within 10 s each, or in MPI_Init: the job gives up."
+    echo "Five launches in a row were lost within 10 s each${starts:+, before they got to work}, or in MPI_Init:" \
+      "the job gives up."
     code=70
     return 1
   fi
@@ -268,17 +269,26 @@ announce_launch() {
 }
 
 # run_until_over COMMAND...: launches it, and again after losses; sets `code` to how the last launch ended.
+# `starts`, where it is set, is the folder in which the program notes each start that it counts by itself.
+starts=''
+noted_starts() { if [[ -n $starts ]]; then ls "$starts" 2>/dev/null; fi; }
 run_until_over() {
-  local began
-  short=0 # launches in a row that were over within 10 s, or got no further than MPI_Init
+  local began noted
+  short=0 # launches in a row that were over within 10 s and not noted, or got no further than MPI_Init
   waits=0 # for ranks of an earlier launch
   launch_on "${used[@]}" && launch+=("$@")
   announce_launch
   while true; do
-    began=$SECONDS
+    began=$SECONDS noted=$(noted_starts)
     run_once "${launch[@]}"
     if rank_was_lost "$code"; then
-      if ((SECONDS - began < 10)) || grep -q "$start_words" "$messages"; then short=$((short + 1)); else short=0; fi
+      if grep -q "$start_words" "$messages"; then
+        short=$((short + 1))
+      elif ((SECONDS - began < 10)) && [[ $(noted_starts) == "$noted" ]]; then
+        short=$((short + 1))
+      else
+        short=0
+      fi
       may_start_again || return
       answering_nodes "$wanted"
       used=("${answering[@]:0:wanted}")
