@@ -27,6 +27,8 @@ namespace {
 constexpr std::chrono::milliseconds others_wait{300};
 // How long a rank waits for the others to fail in the same way, where all do and there is no abort.
 constexpr std::chrono::milliseconds alike_stay{300};
+// srun kills upon an abort, and loses what it has not yet taken up of what was said before.
+constexpr std::chrono::milliseconds words_stay{50};
 // How long first the other nodes and then their other ranks wait with what their machine lacks: when rank 0's
 // lacks it too, that is enough said.
 constexpr std::chrono::milliseconds in_turn_wait{700};
@@ -94,6 +96,8 @@ std::string with_rank(const std::string& message, int rank) {
 int abort_job(const std::string& name, const Failure& failure, int rank, bool printed) {
   if (rank != 0) std::this_thread::sleep_for(others_wait);
   if (!printed) print(fmt::format("{}: error: {}", name, with_rank(failure.message, rank)));
+  if (ranks_from_environment() == 1) ::_exit(failure.code);  // nobody is left to be ended
+  std::this_thread::sleep_for(words_stay);
   MPI_Abort(MPI_COMM_WORLD, failure.code);
   ::_exit(failure.code);
 }
