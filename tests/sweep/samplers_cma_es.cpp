@@ -189,6 +189,50 @@ TEST(CmaEs, BeginsElsewhereWhereAllFail) {
   }
 }
 
+TEST(CmaEs, LearnsNothingFromReportsBeforeAFailure) {
+  // What fails reports scores on its way that are better than anything that lives: the sampler must do as if
+  // it had reported nothing.
+  Space space = toy_space(cube(2, 0, 1));
+  auto points_with = [&](bool reports) {
+    std::unique_ptr<Sampler> sampler = make_sampler(cma_config(), space);
+    SweepStory story(space);
+    std::vector<Point> points;
+    for (int64_t number = 0; number < 60; ++number) {
+      Point x = points.emplace_back(sampler->suggest(story.history(), number)->point);
+      if (x[0] < 0.5) {
+        story.finished(x, {x[0] + x[1]});
+      } else if (reports) {
+        story.failed_late(x, {-x[0]});
+      } else {
+        story.failed(x);
+      }
+    }
+    return points;
+  };
+  EXPECT_EQ(points_with(true), points_with(false));
+}
+
+TEST(CmaEs, ForgetsWhatAPausedTrialReportedWhenItFails) {
+  TestFunction function = sphere(2);
+  SweepStory story(function.space);
+  std::unique_ptr<Sampler> seen_before = make_sampler(cma_config(), function.space);
+  for (int64_t number = 0; number < 24; ++number) {
+    int64_t trial = story.run(seen_before->suggest(story.history(), number)->point);
+    story.report(trial, 1, {static_cast<double>(number)});
+    story.end(trial, "paused");
+  }
+  seen_before->suggest(story.history(), 24);
+  for (int64_t number = 0; number < 4; ++number) {
+    story.begin(number, true);
+    story.end(number, "failed", "it is a bad one");
+  }
+  std::unique_ptr<Sampler> fresh = make_sampler(cma_config(), function.space);
+  for (int64_t number = 24; number < 30; ++number) {
+    EXPECT_EQ(seen_before->suggest(story.history(), number)->point,
+              fresh->suggest(story.history(), number)->point);
+  }
+}
+
 TEST(CmaEs, LearnsFromPointsOfOthersToo) {
   // Nothing here was suggested by it: a sweep whose points were changed on the way, or another seed's.
   TestFunction function = sphere(3);

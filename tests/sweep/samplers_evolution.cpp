@@ -1,6 +1,7 @@
 // Aging evolution: who is a parent, what a child is, and that it finds what random search does not.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -118,6 +119,25 @@ TEST(Evolution, ScoresNoFailureAsParent) {
     with_parent += parent == 3;
   }
   EXPECT_GT(with_parent, 20);
+}
+
+TEST(Evolution, AFailureIsNoParentHoweverGoodItsReportsWere) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  TestFunction function = sphere(2);
+  for (size_t objectives : {1u, 2u}) {
+    SweepConfig config = evolution_config(1, objectives);
+    config.evolution.population = 4;
+    config.evolution.tournament = 4;
+    std::unique_ptr<Sampler> sampler = make_sampler(config, function.space);
+    SweepStory story(function.space);
+    story.failed_late({1, 1}, std::vector<double>(objectives, 0.0));
+    story.finished({4, 4}, std::vector<double>(objectives, 100.0));
+    story.failed_late({2, 1}, std::vector<double>(objectives, 1.0));
+    story.finished({3, 4}, std::vector<double>(objectives, infinity));
+    EXPECT_EQ(sampler->suggest(story.history(), 4)->parent, 1);
+    for (int i = 0; i < 4; ++i) story.failed_late({1, 0.5 * i}, std::vector<double>(objectives, 0.0));
+    EXPECT_EQ(sampler->suggest(story.history(), 8)->parent, -1) << "the last four have failed";
+  }
 }
 
 // Schaffer's problem in four parameters: the front is where all are equal, between 0 and 2.

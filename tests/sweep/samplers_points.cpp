@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -26,6 +27,18 @@ TEST(FrontRanks, PutFailuresLastAndEqualsTogether) {
   EXPECT_EQ(ranks_of({{3}, {1}, {}, {2}, {1}}), (Ranks{2, 0, 3, 1, 0}));
   EXPECT_EQ(ranks_of({{0, 3}, {1, 1}, {3, 0}, {1, 3}, {2, 2}, {}, {3, 3}}), (Ranks{0, 0, 0, 1, 1, 3, 2}));
   EXPECT_EQ(ranks_of({{}, {}}), (Ranks{0, 0}));
+}
+
+TEST(FrontRanks, PutTrialsThatFailedAfterTheirReportsLast) {
+  std::vector<Trial> trials(4);
+  for (size_t i = 0; i < trials.size(); ++i) trials[i].scores = {static_cast<double>(i)};
+  trials[0].state = TrialState::failed;
+  trials[1].scores = {-std::numeric_limits<double>::infinity()};
+  EXPECT_FALSE(has_result(trials[0]));
+  EXPECT_FALSE(has_result(trials[1]));
+  EXPECT_TRUE(has_result(trials[2]));
+  EXPECT_EQ(front_ranks({&trials[0], &trials[1], &trials[2], &trials[3]}),
+            (std::vector<int64_t>{2, 2, 0, 1}));
 }
 
 TEST(EndedTrials, ComeInTheOrderOfTheirEnds) {

@@ -101,6 +101,13 @@ class SweepStory {
     end(trial, "failed", "it is a bad one");
     return trial;
   }
+  // One that failed after it had reported.
+  int64_t failed_late(const Point& point, std::vector<double> scores) {
+    int64_t trial = run(point);
+    report(trial, 1, std::move(scores));
+    end(trial, "failed", "it is a bad one");
+    return trial;
+  }
 
   const Space& space() const { return *space_; }
   const History& history() const { return history_; }

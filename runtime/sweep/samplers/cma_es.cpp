@@ -65,9 +65,13 @@ class CmaEsSampler : public Sampler {
   struct Learnt {
     int64_t trial;
     Point point;
-    std::vector<double> scores;
+    std::vector<double> scores;  // empty: it has come to no result
     CmaSample sample;
   };
+
+  static std::vector<double> scores_of(const Trial& trial) {
+    return has_result(trial) ? trial.scores : std::vector<double>();
+  }
 
   void forget() {
     learnt_.clear();
@@ -82,19 +86,19 @@ class CmaEsSampler : public Sampler {
   }
 
   // Takes in what has ended since the last time; from the beginning when what was taken in has changed since
-  // (a trial that had paused has gone on).
+  // (a trial that had paused has gone on, or failed).
   void learn(const History& history) {
     std::vector<int64_t> ended = ended_trials(history);
     bool grown = ended.size() >= learnt_.size();
     for (size_t k = 0; grown && k < learnt_.size(); ++k) {
       const Trial& trial = history.trial(ended[k]);
-      grown = trial.number == learnt_[k].trial && trial.scores == learnt_[k].scores &&
+      grown = trial.number == learnt_[k].trial && scores_of(trial) == learnt_[k].scores &&
               same_point(trial.point, learnt_[k].point);
     }
     if (!grown) forget();
     for (size_t k = learnt_.size(); k < ended.size(); ++k) {
       const Trial& trial = history.trial(ended[k]);
-      learnt_.push_back({trial.number, trial.point, trial.scores, sample_of(trial)});
+      learnt_.push_back({trial.number, trial.point, scores_of(trial), sample_of(trial)});
       if (static_cast<int64_t>(learnt_.size() - block_begin_) < generations_.back().distribution.lambda()) {
         continue;
       }
@@ -106,7 +110,7 @@ class CmaEsSampler : public Sampler {
   CmaDistribution next_distribution() {
     std::vector<const Learnt*> block;
     for (size_t k = block_begin_; k < learnt_.size(); ++k) block.push_back(&learnt_[k]);
-    auto is_scored = [](const Learnt* one) { return !one->scores.empty() && std::isfinite(one->scores[0]); };
+    auto is_scored = [](const Learnt* one) { return !one->scores.empty(); };
     auto scored_end = std::stable_partition(block.begin(), block.end(), is_scored);
     std::stable_sort(block.begin(), scored_end,
                      [](const Learnt* a, const Learnt* b) { return a->scores[0] < b->scores[0]; });

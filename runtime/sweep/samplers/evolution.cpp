@@ -24,7 +24,7 @@ std::vector<double> crowding_distances(const std::vector<const Trial*>& trials,
   for (size_t objective = 0; objective < objectives; ++objective) {
     std::vector<size_t> order;
     for (size_t i = 0; i < trials.size(); ++i) {
-      if (!trials[i]->scores.empty()) order.push_back(i);
+      if (has_result(*trials[i])) order.push_back(i);
     }
     auto score = [&](size_t i) { return trials[i]->scores[objective]; };
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -70,7 +70,7 @@ class EvolutionSampler : public Sampler {
   }
 
  private:
-  // The winner of a tournament, or -1 while no trial has scores.
+  // The winner of a tournament, or -1 where no trial in it has a result.
   int64_t choose_parent(const History& history, RandomStream& random) const {
     std::vector<int64_t> ended = ended_trials(history);
     auto size = std::min(ended.size(), static_cast<size_t>(settings_.population));
@@ -80,7 +80,9 @@ class EvolutionSampler : public Sampler {
     }
     std::vector<int64_t> ranks = front_ranks(population);
     size_t objectives = 0;
-    for (const Trial* trial : population) objectives = std::max(objectives, trial->scores.size());
+    for (const Trial* trial : population) {
+      if (has_result(*trial)) objectives = trial->scores.size();
+    }
     if (objectives == 0) return -1;
     std::vector<double> distances(population.size(), 0);
     if (objectives > 1) distances = crowding_distances(population, ranks, objectives);
@@ -96,7 +98,7 @@ class EvolutionSampler : public Sampler {
     size_t winner = *std::min_element(drawn.begin(), drawn.end(), [&](size_t a, size_t b) {
       return ranks[a] != ranks[b] ? ranks[a] < ranks[b] : distances[a] > distances[b];
     });
-    return population[winner]->scores.empty() ? -1 : population[winner]->number;
+    return has_result(*population[winner]) ? population[winner]->number : -1;
   }
 
   // A copy with at least one parameter changed. What becomes active by that is drawn anew.

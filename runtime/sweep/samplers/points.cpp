@@ -1,6 +1,7 @@
 #include "sweep/samplers/points.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace trireme {
 
@@ -40,11 +41,16 @@ std::vector<int64_t> ended_trials(const History& history) {
   return numbers;
 }
 
+bool has_result(const Trial& trial) {
+  return trial.state != TrialState::failed && !trial.scores.empty() &&
+         std::ranges::all_of(trial.scores, [](double score) { return std::isfinite(score); });
+}
+
 std::vector<int64_t> front_ranks(const std::vector<const Trial*>& trials) {
   std::vector<int64_t> ranks(trials.size(), -1);
   std::vector<size_t> left;
   for (size_t i = 0; i < trials.size(); ++i) {
-    if (!trials[i]->scores.empty()) left.push_back(i);
+    if (has_result(*trials[i])) left.push_back(i);
   }
   int64_t rank = 0;
   if (!left.empty() && trials[left[0]]->scores.size() == 1) {

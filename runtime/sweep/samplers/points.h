@@ -25,10 +25,14 @@ Point untried_random_point(const Space& space, const History& history, RandomStr
 // failed (also without scores), and those that have paused, which may be running again.
 std::vector<int64_t> ended_trials(const History& history);
 
+// Whether its scores are a result. Those of a trial that failed after reporting are not, whatever they were
+// on the way, nor are infinite ones.
+bool has_result(const Trial& trial);
+
 // Of each of `trials` how many fronts of better ones there are before it (Deb et al., "A fast and elitist
 // multiobjective genetic algorithm: NSGA-II", 2002): 0 for those that nobody dominates. With one objective
-// this is the place in the order of scores, equal ones sharing theirs. Trials without scores have the last
-// place.
+// this is the place in the order of scores, equal ones sharing theirs. Trials without a result (has_result)
+// have the last place.
 std::vector<int64_t> front_ranks(const std::vector<const Trial*>& trials);
 
 }  // namespace trireme
