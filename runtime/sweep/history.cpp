@@ -190,7 +190,11 @@ void History::apply(const EndRecord& end, int64_t worker, double) {
     throw DataError("'{}' is no end of a trial (finished, stopped, failed, paused, interrupted, crashed)",
                     end.state);
   }
-  if (closing || trial.state == TrialState::paused) trial.reason = end.reason;
+  if (closing || trial.state == TrialState::paused) {
+    // Why it was to end stands in the decision: who trained it knows only that it was told to.
+    bool decided = inner.pending != Pending::none && trial.state != TrialState::failed;
+    trial.reason = end.reason.empty() && decided ? inner.reason : end.reason;
+  }
   if (!idle) trial.busy_seconds += end.seconds * trial.width;
   inner.pending = Pending::none;
   note_end(trial);

@@ -49,6 +49,9 @@ struct Teller {
   void end(int64_t trial, const std::string& state, double seconds = 1) {
     tell(EndRecord{.trial = trial, .state = state, .reason = "as " + state, .seconds = seconds, .steps = 1});
   }
+  void end_without_reason(int64_t trial, const std::string& state) {
+    tell(EndRecord{.trial = trial, .state = state, .reason = "", .seconds = 1, .steps = 1});
+  }
   const Trial& operator[](int64_t number) const { return history.trial(number); }
 
   History history;
@@ -180,6 +183,30 @@ TEST(History, WhatRanWaitsAgainAfterACrashAndAnInterruptionDoesNotCount) {
   story.decide(2, 2, "stop");
   story.end(2, "interrupted");
   EXPECT_EQ(story[2].state, TrialState::stopped);
+}
+
+TEST(History, AnEndWithoutAReasonHasTheDecisions) {
+  Teller story;
+  story.start();
+  for (int64_t trial : {0, 1, 2}) {
+    story.suggest(trial);
+    story.begin(trial, 1);
+    story.report(trial, 1, {0.5});
+  }
+  story.decide(0, 1, "stop");
+  story.decide(1, 1, "pause");
+  story.decide(2, 1, "stop");
+  story.end_without_reason(0, "stopped");
+  story.end_without_reason(1, "paused");
+  story.end_without_reason(2, "failed");
+  EXPECT_EQ(story[0].reason, "why stop");
+  EXPECT_EQ(story[1].reason, "why pause");
+  EXPECT_EQ(story[2].reason, "") << "a failure is not what was decided";
+  story.begin(1, 1, true);
+  EXPECT_EQ(story[1].reason, "");
+  story.report(1, 2, {0.5});
+  story.end_without_reason(1, "stopped");
+  EXPECT_EQ(story[1].reason, "") << "an older decision is no reason";
 }
 
 TEST(History, EveryRecordThatDoesNotFollowIsRefused) {
