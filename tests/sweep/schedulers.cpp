@@ -130,6 +130,15 @@ TEST_F(MedianRule, StopsWhatIsWorseAtItsBestThanTheMedianOfMeans) {
   EXPECT_FALSE(stops({2.5, 9, 9}));  // its best, not its last
 }
 
+TEST_F(MedianRule, TellsWhatWasMeasuredOfAnObjectiveThatIsMaximized) {
+  config_.objectives[0].maximized = true;  // scores are negated
+  for (int i = 0; i < 3; ++i) finished({-0.75, -0.75});
+  EXPECT_TRUE(stops({-0.25, -0.5}));
+  EXPECT_EQ(reason_, "epoch 2: the best score, 0.5, is worse than the median of 3 trials, 0.75");
+  EXPECT_TRUE(stops({0, 0}));
+  EXPECT_EQ(reason_, "epoch 2: the best score, 0, is worse than the median of 3 trials, 0.75") << "not -0";
+}
+
 TEST_F(MedianRule, OfAnEvenNumberTheMiddleOfTheTwoInTheMiddle) {
   for (double score : {1, 2, 4, 8}) finished({score, score});
   EXPECT_TRUE(stops({9, 3.01}));

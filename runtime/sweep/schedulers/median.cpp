@@ -39,7 +39,9 @@ double median_of(std::vector<double> values) {
 
 class Median final : public Scheduler {
  public:
-  Median(const MedianConfig& config, int64_t max_epochs) : config_(config), max_epochs_(max_epochs) {}
+  // `maximized`: scores are the negatives of what was measured, which reasons tell.
+  Median(const MedianConfig& config, int64_t max_epochs, bool maximized)
+      : config_(config), max_epochs_(max_epochs), maximized_(maximized) {}
 
   Verdict judge(const History& history, int64_t number) override {
     const Trial& trial = history.trial(number);
@@ -59,21 +61,25 @@ class Median final : public Scheduler {
     if (best <= median) return {};
     return {Verdict::Kind::stop,
             fmt::format("epoch {}: the best score, {:.6g}, is worse than the median of {} trials, {:.6g}",
-                        epoch, best, count, median)};
+                        epoch, measured(best), count, measured(median))};
   }
   std::optional<TakeUp> take_up(const History& history, const Openings& openings) override {
     return take_up_any(history, openings);
   }
 
  private:
+  double measured(double score) const { return maximized_ ? 0 - score : score; }
+
   MedianConfig config_;
   int64_t max_epochs_;
+  bool maximized_;
 };
 
 }  // namespace
 
 std::unique_ptr<Scheduler> make_median(const SweepConfig& config, const Space&, int64_t max_epochs) {
-  return std::make_unique<Median>(config.median, max_epochs);
+  bool maximized = !config.objectives.empty() && config.objectives[0].maximized;
+  return std::make_unique<Median>(config.median, max_epochs, maximized);
 }
 
 }  // namespace trireme
