@@ -118,6 +118,89 @@ TEST_F(SweepLive, TheBestMayFail) {
   EXPECT_THAT(read_file(folder_ / "console"), AllOf(HasSubstr("new best"), HasSubstr("(no luck)")));
 }
 
+TEST_F(SweepLive, TheBestThatGetsWorseAndRecoversIsNoNews) {
+  for (bool at_best : {false, true}) {
+    fs::path folder = folder_ / (at_best ? "at_best" : "at_last");
+    fs::path file = write_sample_files(folder / "source");
+    if (at_best) std::ofstream(file, std::ios::app) << "at = \"best\"\n";
+    save_sweep_config(load_sweep_config(file.string()), folder.string());
+    SweepView view = open_sweep_without_records(folder, false);
+    std::FILE* console = std::fopen((folder / "console").c_str(), "w");
+    {
+      Logger logger({.console = console});
+      LiveOptions there = options();
+      there.folder = folder;
+      Live live(logger, there);
+      auto tell = [&](decltype(Record::what) what) {
+        double time = SampleSweep::begin + static_cast<double>(view.history.records());
+        view.add({.worker = 0,
+                  .record = {.number = view.history.records(), .time = time, .what = std::move(what)}});
+        live.update(view, time, false);
+      };
+      tell(StartRecord{.sweep = "sample", .ranks = 1, .version = "test"});
+      for (int64_t trial : {0, 1}) {
+        Point point = sample_.history.trial(trial).point;
+        tell(SuggestRecord{.trial = trial, .values = {}, .point = point, .width = 1, .based_on = 0});
+        tell(begin_record(trial, 1, {0}));
+        int64_t epoch = 0;
+        for (double loss : trial == 0 ? std::vector<double>{0.5, 0.625, 0.5625, 0.4375}
+                                      : std::vector<double>{0.75, 0.375, 0.40625}) {
+          ReportRecord report;
+          report.trial = trial;
+          report.epoch = ++epoch;
+          report.scores = {loss};
+          tell(report);
+        }
+      }
+    }
+    std::fclose(console);
+    std::string said = read_file(folder / "console");
+    std::vector<std::string> told;
+    for (size_t at = 0; (at = said.find("new best: ", at)) != std::string::npos; ++at) {
+      told.push_back(said.substr(at, said.find(';', at) - at));
+    }
+    EXPECT_THAT(told, testing::ElementsAre("new best: validation.loss 0.5000 of trial 0, epoch 1",
+                                           "new best: validation.loss 0.4375 of trial 0, epoch 4",
+                                           "new best: validation.loss 0.3750 of trial 1, epoch 2"))
+        << said;
+  }
+}
+
+// With objective.at = "best" the score of a trial that has gone on since is of an earlier epoch.
+TEST_F(SweepLive, NamesTheEpochOfTheScore) {
+  fs::path file = write_sample_files(folder_ / "another");
+  std::ofstream(file, std::ios::app) << "at = \"best\"\n";
+  fs::path folder = folder_ / "at_best";
+  fs::create_directories(folder);
+  save_sweep_config(load_sweep_config(file.string()), folder.string());
+  SweepView view = open_sweep_without_records(folder, false);
+  auto tell = [&](decltype(Record::what) what) {
+    Record record{.number = view.history.records(), .time = SampleSweep::begin, .what = std::move(what)};
+    view.add({.worker = 0, .record = std::move(record)});
+  };
+  tell(StartRecord{.sweep = "sample", .ranks = 1, .version = "test"});
+  Point point = sample_.history.trial(0).point;
+  tell(SuggestRecord{.trial = 0, .values = {}, .point = point, .width = 1, .based_on = 0});
+  tell(begin_record(0, 1, {0}));
+  for (int64_t epoch : {1, 2, 3}) {
+    ReportRecord report;
+    report.trial = 0;
+    report.epoch = epoch;
+    report.scores = {epoch == 2 ? 0.25 : 0.5};
+    tell(report);
+  }
+  std::FILE* console = std::fopen((folder_ / "console").c_str(), "w");
+  {
+    Logger logger({.console = console});
+    LiveOptions there = options();
+    there.folder = folder;
+    Live(logger, there).update(view, view.last_sign, false);
+  }
+  std::fclose(console);
+  EXPECT_THAT(read_file(folder_ / "console"),
+              HasSubstr("new best: validation.loss 0.2500 of trial 0, epoch 2;"));
+}
+
 TEST_F(SweepLive, ManyShortTrialsAreFewLines) {
   std::FILE* console = std::fopen((folder_ / "console").c_str(), "w");
   LiveOptions slow = options();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "sweep/results/figures.h"
 #include "sweep/results/progress.h"
 #include "sweep/results/table.h"
 #include "sweep/results/timeline.h"
@@ -43,7 +44,7 @@ std::string best_text(const SweepView& view, const std::vector<int64_t>& front) 
   if (front.size() > 1) return fmt::format("the front has {} trials now", front.size());
   const Trial& best = view.history.trial(front.front());
   return fmt::format("new best: {} of trial {}, epoch {}", scores_text(view.config, best.scores), best.number,
-                     best.epochs());
+                     epoch_of_scores(best));
 }
 
 }  // namespace
@@ -94,11 +95,12 @@ void Live::tell_ends(const SweepView& view, double now, bool last) {
   front_ = front_so_far(view);
   std::vector<double> scores =
       front_.empty() ? std::vector<double>() : view.history.trial(front_.front()).scores;
-  // The best may do worse on its way, and still be the best.
-  bool better = scores.size() == 1 && !told_scores_.empty() && scores < told_scores_;
-  bool new_best = (front_ != told_front_ || better) && !restored && !front_.empty();
+  // The best may do worse on its way, and still be the best: news is only what is below all that was told.
+  bool same = front_ == told_front_;
+  bool better = same && scores.size() == 1 && scores < told_scores_;
+  bool new_best = (!same || better) && !restored && !front_.empty();
+  if (!same || better) told_scores_ = std::move(scores);
   told_front_ = front_;
-  told_scores_ = std::move(scores);
   ended_ += static_cast<int64_t>(ends.size());
   if (ends.empty() && !new_best) return;
   for (size_t i = 0; i + 1 < ends.size(); ++i) logger_.write_to_file(LogLevel::info, ends[i]);

@@ -60,7 +60,7 @@ class Live {
   int64_t ended_ = 0;         // trials that ended and of which no line has told
   bool ended_since_ = false;  // since the files were written
   std::vector<int64_t> front_, told_front_, written_front_;
-  std::vector<double> told_scores_;  // of the first of the front
+  std::vector<double> told_scores_;  // of the first of the front: the lowest since it came there
   std::string warned_;
 };
 
