@@ -100,8 +100,9 @@ void check_entry(const SpaceEntry& entry, Config base) {
   std::string_view key = entry.key;
   if (key == width_key) {
     SweepConfig sweep;
-    Key width = tables_of(sweep).front().keys.front();
-    for (const Key& one : tables_of(sweep).front().keys) {
+    std::vector<KeyTable> tables = tables_of(sweep);
+    Key width = tables.front().keys.front();
+    for (const Key& one : tables.front().keys) {
       if (one.name == key.substr(own_keys.size())) width = one;
     }
     check_distribution(entry, width);
