@@ -24,7 +24,9 @@ constexpr int tickets = 30000;
 }  // namespace
 
 std::string spent_budget(const BudgetConfig& budget, const History& history, double seconds) {
-  auto trials = static_cast<int64_t>(history.trials().size());
+  // Not numbers that somebody has claimed and has not made a trial of: whoever has, will.
+  auto trials = std::count_if(history.trials().begin(), history.trials().end(),
+                              [](const Trial& trial) { return !trial.point.empty(); });
   if (budget.trials > 0 && trials >= budget.trials) return fmt::format("budget.trials = {}", budget.trials);
   if (budget.epochs > 0 && history.epochs() >= budget.epochs) {
     return fmt::format("budget.epochs = {}", budget.epochs);

@@ -78,6 +78,20 @@ TEST(SweepArray, a_fresh_start_beside_a_job_that_works_is_refused) {
   EXPECT_EQ(sweep.log.begun.size(), 6u);
 }
 
+// A job is killed after it has claimed a number and before its journal tells of it; meanwhile the others go
+// on.
+TEST(SweepArray, a_number_that_was_claimed_and_not_used_is_used_by_its_owner) {
+  FunctionSweep sweep("sampler = \"random\"\n[budget]\ntrials = 6\n");
+  std::filesystem::create_directories(sweep.sweep_folder() / "claims");
+  write_file_atomically(sweep.sweep_folder() / "claims" / "000000", "worker 0\n");
+  sweep.run(2, {}, 3);
+  EXPECT_EQ(sweep.log.begun.size(), 5u);
+  EXPECT_EQ(sweep.log.begun.count(0), 0u);
+  sweep.run(2);
+  EXPECT_EQ(sweep.log.begun.size(), 6u);
+  EXPECT_EQ(sweep.log.begun[0], 1);
+}
+
 TEST(SweepArray, a_fresh_start_leaves_nothing_of_the_former_sweep) {
   FunctionSweep sweep("sampler = \"random\"\n[budget]\ntrials = 6\n");
   sweep.run(2);
