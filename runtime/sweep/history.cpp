@@ -256,10 +256,16 @@ bool dominates(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 std::vector<int64_t> pareto_front(const std::vector<Trial>& trials) {
+  return pareto_front(trials, [](const Trial& trial) {
+    return trial.state == TrialState::finished || trial.state == TrialState::stopped;
+  });
+}
+
+std::vector<int64_t> pareto_front(const std::vector<Trial>& trials,
+                                  const std::function<bool(const Trial&)>& counts) {
   std::vector<const Trial*> rising;
   for (const Trial& trial : trials) {
-    bool done = trial.state == TrialState::finished || trial.state == TrialState::stopped;
-    if (done && !trial.scores.empty()) rising.push_back(&trial);
+    if (counts(trial) && !trial.scores.empty()) rising.push_back(&trial);
   }
   std::stable_sort(rising.begin(), rising.end(),
                    [](const Trial* a, const Trial* b) { return a->scores < b->scores; });

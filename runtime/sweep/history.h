@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -89,5 +90,8 @@ bool dominates(const std::vector<double>& a, const std::vector<double>& b);
 // The trials that are finished or stopped, have scores, and are dominated by none such, by rising first
 // score: of one objective the best alone (the first of several that are alike).
 std::vector<int64_t> pareto_front(const std::vector<Trial>& trials);
+// The same among those that count.
+std::vector<int64_t> pareto_front(const std::vector<Trial>& trials,
+                                  const std::function<bool(const Trial&)>& counts);
 
 }  // namespace trireme

@@ -98,7 +98,7 @@ class TrialRun {
       if (!alone && !is_everybodys(error, group_.activity().snapshot().phase)) throw;
       TrialEnd end = failure(error.what());
       end.held = dynamic_cast<const ClaimError*>(&error) != nullptr;
-      if (error.code() == ExitCode::io) end.state = TrialEnd::State::hindered;
+      end.state = end_state_for(error);
       return end;
     } catch (const std::exception& error) {
       if (report_failed_ || group_.size() > 1) throw;
@@ -156,6 +156,12 @@ class TrialRun {
 };
 
 }  // namespace
+
+TrialEnd::State end_state_for(const std::exception& error) {
+  auto* known = dynamic_cast<const Error*>(&error);
+  bool hindered = known != nullptr && known->code() == ExitCode::io;
+  return hindered ? TrialEnd::State::hindered : TrialEnd::State::failed;
+}
 
 TrialRunner make_training_runner(int ranks_on_node) {
   return [sharers = ranks_on_node, files = std::make_shared<DataFiles>()](

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -40,6 +41,9 @@ struct TrialEnd {
   int64_t steps = 0;
   bool held = false;  // failed, because another start holds the run directory
 };
+
+// How a trial has ended that this was thrown for: hindered where it says that something could not be written.
+TrialEnd::State end_state_for(const std::exception& error);
 
 // Called by every rank of the group. `report`: on its rank 0 alone, after each validation, with an answer to
 // come; the runner hands the answer to the other ranks. `kept`: null but where a state is to begin from and

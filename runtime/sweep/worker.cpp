@@ -240,11 +240,7 @@ TrialEnd SweepWorker::run_trial(const OrderLetter& letter, bool& thrown) {
     throw;
   } catch (const std::exception& error) {
     thrown = true;
-    auto* known = dynamic_cast<const Error*>(&error);
-    bool hindered = known != nullptr && known->code() == ExitCode::io;
-    return {.state = hindered ? TrialEnd::State::hindered : TrialEnd::State::failed,
-            .reason = error.what(),
-            .steps = 0};
+    return {.state = end_state_for(error), .reason = error.what(), .steps = 0};
   }
 }
 

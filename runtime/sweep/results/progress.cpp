@@ -50,24 +50,8 @@ SweepState state_of(const SweepView& view) {
 }
 
 std::vector<int64_t> front_so_far(const SweepView& view) {
-  std::vector<const Trial*> rising;
-  for (const Trial& trial : view.history.trials()) {
-    if (trial.state != TrialState::failed && !trial.scores.empty()) rising.push_back(&trial);
-  }
-  std::stable_sort(rising.begin(), rising.end(),
-                   [](const Trial* a, const Trial* b) { return a->scores < b->scores; });
-  std::vector<const Trial*> front;
-  std::vector<int64_t> numbers;
-  for (const Trial* trial : rising) {
-    if (trial->scores.size() == 1 && !front.empty()) break;
-    bool beaten = std::any_of(front.begin(), front.end(), [trial](const Trial* other) {
-      return dominates(other->scores, trial->scores);
-    });
-    if (beaten) continue;
-    front.push_back(trial);
-    numbers.push_back(trial->number);
-  }
-  return numbers;
+  return pareto_front(view.history.trials(),
+                      [](const Trial& trial) { return trial.state != TrialState::failed; });
 }
 
 SweepProgress progress_of(const SweepView& view, const Timeline& timeline) {

@@ -174,9 +174,7 @@ TrialRunner make_step_runner(StepLaunch launch) {
         end = Step(launch, order, group.size(), report, stop).run();
       } catch (const std::exception& error) {  // of the sweep, or its files
         failure = std::current_exception();
-        auto* known = dynamic_cast<const Error*>(&error);
-        bool hindered = known != nullptr && known->code() == ExitCode::io;
-        end = {.state = hindered ? State::hindered : State::failed, .reason = error.what()};
+        end = {.state = end_state_for(error), .reason = error.what()};
       }
     }
     spread(end, group);
