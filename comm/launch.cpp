@@ -8,21 +8,14 @@
 #include <optional>
 #include <string_view>
 
+#include "base/environment.h"
 #include "base/error.h"
 #include "comm/world.h"
 
 namespace trireme {
 namespace {
 
-std::optional<int64_t> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  std::string_view view(text);
-  int64_t value = 0;
-  auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), value);
-  if (error != std::errc() || end != view.data() + view.size()) return std::nullopt;
-  return value;
-}
+std::optional<int64_t> number_in(const char* variable) { return number_in_environment<int64_t>(variable); }
 
 // SLURM_STEP_TASKS_PER_NODE is a run-length list, "2(x3),1": the entry of node `node`.
 std::optional<int> tasks_on_node(std::string_view list, int64_t node) {
