@@ -10,6 +10,8 @@
 namespace trireme {
 
 // Move-only block of bytes aligned to `alignment` (64, a cache line and an AVX-512 register, unless told).
+// From 2 MiB on in huge pages where the system has them; such memory is taken page by page when first written
+// to, near the thread that does.
 class Buffer {
  public:
   static constexpr size_t alignment = 64;

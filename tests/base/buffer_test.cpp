@@ -20,6 +20,20 @@ TEST(Buffer, IsAlignedAndZero) {
   }
 }
 
+// Around the size from which memory is mapped; each byte must be there, and zero again in the next buffer.
+TEST(Buffer, LargeOnesAreWholeAndZero) {
+  constexpr size_t huge = size_t{2} << 20;
+  for (size_t bytes : {huge - 1, huge, huge + 1, 2 * huge + 4097}) {
+    for (int again = 0; again < 2; ++again) {
+      Buffer buffer(bytes);
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % Buffer::alignment, 0u);
+      auto span = buffer.span<std::byte>();
+      EXPECT_TRUE(std::all_of(span.begin(), span.end(), [](std::byte b) { return b == std::byte{0}; }));
+      std::fill(span.begin(), span.end(), std::byte{7});
+    }
+  }
+}
+
 TEST(Buffer, EmptyHoldsNothing) {
   EXPECT_EQ(Buffer().data(), nullptr);
   EXPECT_EQ(Buffer(0).data(), nullptr);
