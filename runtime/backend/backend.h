@@ -21,6 +21,12 @@ using AddressTable = std::span<void* const>;
 
 struct BackendOptions {
   int threads = 1;
+  // Whether float32 products may be made on bfloat16 matrix units, where the processor has them: as exact,
+  // other bits.
+  bool matrix_units = true;
+  // Whether convolutions of few channels are made by our own kernels; false for benches, beside the
+  // library's.
+  bool few_channels = true;
 };
 
 class Backend {

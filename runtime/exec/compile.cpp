@@ -10,7 +10,9 @@ namespace {
 
 std::vector<Pass> forward_passes(const CompileOptions& options) {
   std::vector<Pass> passes;
-  if (options.rewrite) passes = {{"sink_relu", sink_relu}, {"fuse_relu", fuse_relu}};
+  if (options.rewrite) {
+    passes = {{"sink_relu", sink_relu}, {"fuse_relu", fuse_relu}, {"fuse_norm_pool", fuse_norm_pool}};
+  }
   if (options.precision != DType::float32) {
     DType low = options.precision;
     passes.push_back({"lower_precision", [low](Graph& graph) { lower_precision(graph, low); }});

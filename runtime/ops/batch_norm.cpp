@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "ops/moments.h"
 #include "ops/ops.h"
 #include "ops/rules.h"
 
@@ -70,13 +71,7 @@ void batch_norm_reference(const KernelCall& call) {
   double share = static_cast<double>(call.input_shape(0)[0]) * call.scalars.sample_weight;
   auto count = static_cast<double>(rows);
   for (int64_t c = 0; c < channels; ++c) {
-    double sum = 0, squares = 0;
-    for (int64_t r = 0; r < rows; ++r) sum += x[r * channels + c];
-    double mean = sum / count;
-    for (int64_t r = 0; r < rows; ++r) {
-      double deviation = double{x[r * channels + c]} - mean;
-      squares += deviation * deviation;
-    }
+    auto [mean, squares] = moments_of(x, rows, channels, c);
     auto saved_mean = static_cast<Wide<T>>(mean);
     auto saved_inv_std = static_cast<Wide<T>>(1.0 / std::sqrt(squares / count + epsilon));
     call.output<Wide<T>>(1)[c] = saved_mean;

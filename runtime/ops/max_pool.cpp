@@ -2,7 +2,6 @@
 // gradient needs neither x nor y.
 #include <limits>
 
-#include "base/error.h"
 #include "ops/ops.h"
 #include "ops/pooling.h"
 #include "ops/rules.h"
@@ -11,16 +10,9 @@
 namespace trireme {
 namespace {
 
-// A position in a window of up to 16 x 16 fits a byte.
-Pooling pooling(const Attributes& attributes) {
-  Pooling pool = pooling_of(attributes);
-  if (pool.kernel > 16) throw GraphError("kernel {} must be at most 16", pool.kernel);
-  return pool;
-}
-
 std::vector<TensorType> max_pool_shape(InputTypes inputs, const Attributes& attributes) {
   const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
-  Shape y = pooled(x.shape, pooling(attributes));
+  Shape y = pooled(x.shape, max_pooling_of(attributes));
   return {{x.dtype, y}, {DType::uint8, y}};
 }
 
@@ -37,7 +29,7 @@ std::vector<ValueId> max_pool_gradient(GraphWriter& writer, Node node, ValueId o
 
 template <class T>
 void max_pool_reference(const KernelCall& call) {
-  Pooling pool = pooling(call.node.attributes);
+  Pooling pool = max_pooling_of(call.node.attributes);
   const Shape& in = call.input_shape(0);
   const Shape& out = call.output_shape(0);
   const T* x = call.input<T>(0);
@@ -71,7 +63,7 @@ std::vector<TensorType> backward_shape(InputTypes inputs, const Attributes& attr
   const TensorType& dy = activation_input(inputs, 0, "dy[N, OH, OW, C]", 4);
   Shape x = {dy.shape[0], integer_of_at_least(attributes, "height", 1),
              integer_of_at_least(attributes, "width", 1), dy.shape[3]};
-  expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, pooling(attributes))});
+  expect_input(inputs, 0, "dy[N, OH, OW, C]", {dy.dtype, pooled(x, max_pooling_of(attributes))});
   expect_input(inputs, 1, "argmax[N, OH, OW, C]", {DType::uint8, dy.shape});
   return {{dy.dtype, x}};
 }
@@ -83,7 +75,7 @@ double backward_flops(const Graph& graph, const Node& node) {
 // Gathers: every pixel sums the gradients of the windows whose maximum it is.
 template <class T>
 void backward_reference(const KernelCall& call) {
-  Pooling pool = pooling(call.node.attributes);
+  Pooling pool = max_pooling_of(call.node.attributes);
   const Shape& out = call.input_shape(0);
   const Shape& in = call.output_shape(0);
   const T* dy = call.input<T>(0);
@@ -110,12 +102,6 @@ void backward_reference(const KernelCall& call) {
   }
 }
 
-std::vector<AttributeRule> pooling_attributes() {
-  return {{"kernel", int64_t{2}, "extent of the window, both axes; at most 16"},
-          {"stride", int64_t{2}, "step of the window, both axes"},
-          {"padding", int64_t{0}, "positions around the image that never win; below kernel"}};
-}
-
 }  // namespace
 
 Op max_pool_op() {
@@ -126,7 +112,7 @@ Op max_pool_op() {
       "wins)";
   op.inputs = {"x[N, H, W, C]"};
   op.outputs = {"y[N, OH, OW, C]", "argmax[N, OH, OW, C]"};
-  op.attributes = pooling_attributes();
+  op.attributes = max_pooling_attributes();
   op.shape = max_pool_shape;
   op.flops = max_pool_flops;
   op.gradient = max_pool_gradient;
@@ -147,7 +133,7 @@ Op max_pool_backward_op() {
   op.inputs = {"dy[N, OH, OW, C]", "argmax[N, OH, OW, C]"};
   op.outputs = {"dx[N, H, W, C]"};
   op.required_inputs = op.max_inputs = 2;
-  op.attributes = pooling_attributes();
+  op.attributes = max_pooling_attributes();
   op.attributes.push_back({"height", int64_t{0}, "of x; must be given"});
   op.attributes.push_back({"width", int64_t{0}, "of x; must be given"});
   op.shape = backward_shape;

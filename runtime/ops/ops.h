@@ -33,6 +33,9 @@ Op tanh_op();
 Op tanh_backward_op();
 Op sigmoid_op();
 Op sigmoid_backward_op();
+// batch_norm_max_pool.cpp
+Op batch_norm_max_pool_op();
+Op batch_norm_max_pool_backward_op();
 // dropout.cpp
 Op dropout_op();
 Op dropout_backward_op();

@@ -25,6 +25,20 @@ inline Pooling pooling_of(const Attributes& attributes) {
   return pool;
 }
 
+// The same where the maximum's position in its window is kept in a byte, which has room for 16 x 16.
+inline Pooling max_pooling_of(const Attributes& attributes) {
+  Pooling pool = pooling_of(attributes);
+  if (pool.kernel > 16) throw GraphError("kernel {} must be at most 16", pool.kernel);
+  return pool;
+}
+
+// What max_pooling_of reads.
+inline std::vector<AttributeRule> max_pooling_attributes() {
+  return {{"kernel", int64_t{2}, "extent of the window, both axes; at most 16"},
+          {"stride", int64_t{2}, "step of the window, both axes"},
+          {"padding", int64_t{0}, "positions around the image that never win; below kernel"}};
+}
+
 // The shape [N, OH, OW, C] of images x[N, H, W, C] after pooling.
 inline Shape pooled(const Shape& x, const Pooling& pool) {
   return {x[0], window_positions(x[1], pool.kernel, pool.stride, pool.padding, "height"),

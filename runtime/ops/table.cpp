@@ -20,6 +20,8 @@ const std::vector<Op>& op_table() {
       batch_norm_op(),
       batch_norm_backward_op(),
       batch_norm_inference_op(),
+      batch_norm_max_pool_op(),
+      batch_norm_max_pool_backward_op(),
       relu_op(),
       relu_backward_op(),
       tanh_op(),

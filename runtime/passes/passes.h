@@ -29,6 +29,10 @@ void sink_relu(Graph& graph);
 // relu(op(x)) becomes op(x){relu=1} where op can do it and nobody else reads op(x).
 void fuse_relu(Graph& graph);
 
+// relu(max_pool(batch_norm(x))) becomes batch_norm_max_pool(x) where nobody reads what lies between and
+// windows do not overlap: the same bits forward, and two images less to write and read in each direction.
+void fuse_norm_pool(Graph& graph);
+
 // Mixed precision (Micikevicius et al., arXiv 1710.03740) on a forward graph: computes in `low` (bfloat16 or
 // float16; float32 changes nothing) where the op table's `precision` says that it is worth it or that an op
 // follows what it is given. Writes cast nodes, one for each value and type however often it is read, and

@@ -52,6 +52,28 @@ TEST_P(KernelSets, ElementwiseAtOddLengths) {
   }
 }
 
+TEST_P(KernelSets, TanhAndSigmoidAtOddLengths) {
+  for (int64_t n : {1, 3, 17, 1001}) {
+    auto x = random(static_cast<size_t>(n), 1), dy = random(static_cast<size_t>(n), 2);
+    for (size_t i = 0; i < x.size(); ++i) x[i] *= i % 7 == 0 ? 50.0f : 2.0f;
+    std::vector<float> y(x.size() + 1, 42.0f), dx(x.size() + 1, 42.0f);
+    auto expect = [&](auto value, auto slope) {
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_NEAR(y[i], value(double{x[i]}), 3e-7) << x[i];
+        ASSERT_NEAR(dx[i], dy[i] * slope(double{y[i]}), 1e-6) << x[i];
+      }
+      EXPECT_EQ(y.back(), 42.0f);
+      EXPECT_EQ(dx.back(), 42.0f);
+    };
+    set_->tanh(ElementType::float32, x.data(), y.data(), n);
+    set_->tanh_backward(ElementType::float32, dy.data(), y.data(), dx.data(), n);
+    expect([](double v) { return std::tanh(v); }, [](double v) { return 1 - v * v; });
+    set_->sigmoid(ElementType::float32, x.data(), y.data(), n);
+    set_->sigmoid_backward(ElementType::float32, dy.data(), y.data(), dx.data(), n);
+    expect([](double v) { return 1 / (1 + std::exp(-v)); }, [](double v) { return v * (1 - v); });
+  }
+}
+
 // Value by value the same as base/half.h: all bit patterns one way, rounding, infinities and denormals the
 // other.
 template <class T>
@@ -166,6 +188,41 @@ TEST_P(KernelSets, MaxPoolForwardAndBackward) {
       }
     }
     for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(dx[i], expected[i], 1e-5);
+  }
+}
+
+// Against the kernels of the three ops one after the other.
+TEST_P(KernelSets, NormPoolBackwardIsTheThreeOpsBackward) {
+  const int64_t out_height = 3, out_width = 5, height = 6, width = 10;
+  for (int64_t channels : {1, 6, 16, 33}) {
+    auto pooled = static_cast<size_t>(out_height * out_width * channels);
+    auto x = random(4 * pooled, 10), dy = random(pooled, 11), y = random(pooled, 12);
+    auto mean = random(static_cast<size_t>(channels), 13), a = random(mean.size(), 14);
+    auto slope = random(mean.size(), 15), constant = random(mean.size(), 16);
+    std::vector<uint8_t> argmax(pooled);
+    for (size_t i = 0; i < pooled; ++i) argmax[i] = static_cast<uint8_t>(i * 7 % 13 % 4);
+    std::vector<float> masked(pooled), dz(x.size()), dx(x.size()), expected(x.size());
+    std::vector<float> first(mean.size()), second(mean.size()), sum(mean.size()), product(mean.size());
+    set_->relu_backward(ElementType::float32, dy.data(), y.data(), masked.data(),
+                        static_cast<int64_t>(pooled));
+    set_->max_pool_backward(
+        {masked.data(), argmax.data(), dz.data(), height, width, channels, out_height, out_width, 2, 2, 0});
+    set_->norm_backward_sums(ElementType::float32, dz.data(), x.data(), height * width, channels, mean.data(),
+                             mean.data(), mean.data(), false, first.data(), second.data());
+    set_->norm_backward_apply(ElementType::float32, dz.data(), x.data(), height * width, channels,
+                              mean.data(), mean.data(), mean.data(), false, a.data(), slope.data(),
+                              constant.data(), expected.data());
+    NormPoolBackwardTask task{
+        dy.data(),       y.data(),   argmax.data(),        x.data(),    dx.data(), out_height,
+        out_width,       channels,   ElementType::float32, mean.data(), a.data(),  slope.data(),
+        constant.data(), sum.data(), product.data()};
+    set_->norm_pool_backward_sums(task);
+    set_->norm_pool_backward_apply(task);
+    for (size_t c = 0; c < mean.size(); ++c) {
+      EXPECT_NEAR(sum[c], first[c], 1e-5);
+      EXPECT_NEAR(product[c], second[c], 1e-5);
+    }
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(dx[i], expected[i], 1e-5) << i;
   }
 }
 

@@ -57,10 +57,22 @@ TEST_P(SequenceKernels, GeluFromTailToTail) {
 }
 
 TEST_P(SequenceKernels, GeluKeepsNaN) {
-  std::vector<float> x(19, std::nanf("")), y(19);
+  std::vector<float> x(19, std::nanf("")), y(19), ones(19, 1.0f), dx(19);
   for (bool by_tanh : {false, true}) {
     set_->gelu(ElementType::float32, x.data(), y.data(), 19, by_tanh);
+    set_->gelu_backward(ElementType::float32, ones.data(), x.data(), dx.data(), 19, by_tanh);
     for (float value : y) EXPECT_TRUE(std::isnan(value));
+    for (float value : dx) EXPECT_TRUE(std::isnan(value));
+  }
+}
+
+TEST_P(SequenceKernels, GeluFarFromZeroIsZeroOrTheIdentity) {
+  std::vector<float> x = {-12, -40, -1e6f, -1e18f, 12, 40, 1e6f, 1e18f}, y(8), ones(8, 1.0f), dx(8);
+  set_->gelu(ElementType::float32, x.data(), y.data(), 8, false);
+  set_->gelu_backward(ElementType::float32, ones.data(), x.data(), dx.data(), 8, false);
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(y[i], x[i] < 0 ? 0.0f : x[i], 1e-25f) << x[i];
+    EXPECT_NEAR(dx[i], x[i] < 0 ? 0.0f : 1.0f, 1e-25f) << x[i];
   }
 }
 

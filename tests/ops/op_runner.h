@@ -136,9 +136,20 @@ inline std::vector<double> read_values(const TensorType& type, const void* memor
   return values;
 }
 
+// Height and width of the image that is pooled: attributes where the op has them, or else the largest
+// input's.
+inline std::pair<int64_t, int64_t> pooled_image(const OpSample& sample, const Attributes& attributes) {
+  if (attributes.has("height")) return {attributes.integer("height"), attributes.integer("width")};
+  const Shape& image =
+      *std::max_element(sample.inputs.begin(), sample.inputs.end(),
+                        [](const Shape& a, const Shape& b) { return a.elements() < b.elements(); });
+  return {image[1], image[2]};
+}
+
 // Positions within pooling windows, each one inside the image.
-inline std::vector<uint8_t> random_positions(const Shape& windows, const Attributes& attributes,
-                                             RandomStream& stream) {
+inline std::vector<uint8_t> random_positions(const Shape& windows, const OpSample& sample,
+                                             const Attributes& attributes, RandomStream& stream) {
+  auto [height, width] = pooled_image(sample, attributes);
   int64_t kernel = attributes.integer("kernel"), stride = attributes.integer("stride");
   int64_t padding = attributes.integer("padding");
   auto position = [&](int64_t window, int64_t extent) {
@@ -151,8 +162,8 @@ inline std::vector<uint8_t> random_positions(const Shape& windows, const Attribu
   std::vector<uint8_t> positions;
   for (int64_t i = 0; i < windows.elements(); ++i) {
     int64_t column = i / windows[3] % windows[2], row = i / windows[3] / windows[2] % windows[1];
-    int64_t k = position(row, attributes.integer("height")) * kernel;
-    positions.push_back(static_cast<uint8_t>(k + position(column, attributes.integer("width"))));
+    int64_t k = position(row, height) * kernel;
+    positions.push_back(static_cast<uint8_t>(k + position(column, width)));
   }
   return positions;
 }
@@ -192,7 +203,7 @@ class GraphRun {
           data<int32_t>(id)[k] = static_cast<int32_t>(stream.below(static_cast<uint32_t>(sample.classes)));
         }
       } else if (contains(sample.positions, i)) {
-        auto positions = random_positions(type.shape, attributes, stream);
+        auto positions = random_positions(type.shape, sample, attributes, stream);
         std::copy(positions.begin(), positions.end(), data<uint8_t>(id));
       } else {
         std::vector<double> values = spaced_values(n, seed + 977 * i);

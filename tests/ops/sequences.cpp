@@ -143,9 +143,9 @@ TEST(Sequences, GeluAtKnownPoints) {
 
 TEST(Sequences, ThreadsChangeNoBit) {
   const std::vector<std::pair<std::string, OpSample>> cases = {
-      {"embedding", {.inputs = {{6, 70}, {11, 33}, {80, 33}}, .labels = {0}, .classes = 11}},
+      {"embedding", {.inputs = {{6, 70}, {11, 133}, {80, 133}}, .labels = {0}, .classes = 11}},
       {"embedding_backward",
-       {.inputs = {{6, 70, 33}, {6, 70}},
+       {.inputs = {{6, 70, 133}, {6, 70}},
         .attributes = {{"vocabulary", integer(11)}, {"positions", integer(80)}},
         .labels = {1},
         .classes = 11}},

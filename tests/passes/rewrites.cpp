@@ -1,4 +1,4 @@
-// sink_relu, fuse_relu, remove_dead_nodes, order_nodes.
+// sink_relu, fuse_relu, fuse_norm_pool, remove_dead_nodes, order_nodes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -78,6 +78,39 @@ TEST(FuseRelu, ReluOfReluIsRemovedOnce) {
   fuse_relu(net.graph);
   verify(net.graph);
   EXPECT_EQ(ops_of(net.graph), (std::vector<std::string>{"convolution", "relu"}));
+}
+
+// conv, batch norm, relu, pooling of `kernel` at steps of 2, as the passes find them.
+Net norm_and_pool(int64_t kernel, bool reads_norm) {
+  Net net;
+  ValueId c = net.convolution();
+  ValueId gamma = net.graph.add_parameter("gamma", {4}, {}), beta = net.graph.add_parameter("beta", {4}, {});
+  ValueId n = net.writer.add("batch_norm", {c, gamma, beta}, {{"epsilon", 1e-3}})[0];
+  ValueId r = net.writer.add_one("relu", {n});
+  net.graph.results = {net.writer.add("max_pool", {r}, {{"kernel", kernel}})[0]};
+  if (reads_norm) net.graph.results.push_back(n);
+  sink_relu(net.graph);
+  return net;
+}
+
+TEST(FuseNormPool, OneOpForThree) {
+  Net net = norm_and_pool(2, false);
+  ValueId y = net.graph.results[0];
+  fuse_norm_pool(net.graph);
+  verify(net.graph);
+  EXPECT_EQ(ops_of(net.graph), (std::vector<std::string>{"convolution", "batch_norm_max_pool"}));
+  EXPECT_EQ(net.graph.nodes[1].outputs[0], y);
+  EXPECT_EQ(net.graph.nodes[1].attributes.real("epsilon"), 1e-3);
+}
+
+TEST(FuseNormPool, NotWhereTheNormIsReadTwiceOrWindowsOverlap) {
+  for (bool overlap : {false, true}) {
+    Net net = norm_and_pool(overlap ? 3 : 2, !overlap);
+    std::vector<std::string> before = ops_of(net.graph);
+    fuse_norm_pool(net.graph);
+    verify(net.graph);
+    EXPECT_EQ(ops_of(net.graph), before);
+  }
 }
 
 TEST(RemoveDeadNodes, KeepsWhatResultsNeed) {

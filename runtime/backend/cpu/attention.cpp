@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "backend/cpu/binder.h"
-#include "backend/cpu/parallel.h"
+#include "backend/cpu/split/attention.h"
 #include "base/buffer.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 
 namespace trireme::cpu {
@@ -27,6 +28,10 @@ struct Extents {
 
 Extents extents_of(const Binding& b, const Shape& qkv) {
   return {qkv[0], qkv[1], qkv[2] / 3, b.integer("heads")};
+}
+
+bool on_matrix_units(const Binding& b, const Extents& e) {
+  return b.matrix_units && split::takes_attention(b.type(), e.length, e.head_size());
 }
 
 // What all heads have in common.
@@ -74,8 +79,12 @@ Kernel bind_attention(const Binding& b) {
   Extents e = extents_of(b, b.input_shape(0));
   DType type = b.graph.value(b.node.inputs[0]).type.dtype;
   auto common = task_of<AttentionTask>(b, e, type);
-  auto scratch = std::make_shared<Scratch>(b.threads, attention_scratch(e.length, e.head_size()));
-  return [=, qkv = b.input(0), y = b.output(0), logsumexp = b.output(1), size = size_of(type), k = &b.kernels,
+  bool split = on_matrix_units(b, e);
+  auto scratch =
+      std::make_shared<Scratch>(b.threads, split ? split::attention_scratch(e.length, e.head_size())
+                                                 : attention_scratch(e.length, e.head_size()));
+  auto kernel = split ? split::attention : b.kernels.attention;
+  return [=, qkv = b.input(0), y = b.output(0), logsumexp = b.output(1), size = size_of(type),
           threads = b.threads](const StepScalars& s) {
     int64_t heads = e.samples * e.heads;
     for_each_index(threads, heads, [&](int64_t i) {
@@ -87,7 +96,7 @@ Kernel bind_attention(const Binding& b) {
       task.scratch = scratch->mine();
       if (i + 1 < heads) task.next_qkv = head_of(qkv, e, next, 3 * e.channels, size);
       task.dropout = dropout_of(common.dropout, s, e, at);
-      k->attention(task);
+      kernel(task);
     });
   };
 }
@@ -96,9 +105,13 @@ Kernel bind_attention_backward(const Binding& b) {
   Extents e = extents_of(b, b.input_shape(1));
   DType type = b.graph.value(b.node.inputs[0]).type.dtype;
   auto common = task_of<AttentionBackwardTask>(b, e, type);
-  auto scratch = std::make_shared<Scratch>(b.threads, attention_backward_scratch(e.length, e.head_size()));
+  bool split = on_matrix_units(b, e);
+  auto scratch =
+      std::make_shared<Scratch>(b.threads, split ? split::attention_backward_scratch(e.length, e.head_size())
+                                                 : attention_backward_scratch(e.length, e.head_size()));
+  auto kernel = split ? split::attention_backward : b.kernels.attention_backward;
   return [=, dy = b.input(0), qkv = b.input(1), y = b.input(2), logsumexp = b.input(3), dqkv = b.output(0),
-          size = size_of(type), k = &b.kernels, threads = b.threads](const StepScalars& s) {
+          size = size_of(type), threads = b.threads](const StepScalars& s) {
     int64_t heads = e.samples * e.heads;
     for_each_index(threads, heads, [&](int64_t i) {
       HeadNumber at(e, i), next(e, i + 1);
@@ -115,7 +128,7 @@ Kernel bind_attention_backward(const Binding& b) {
         task.next_y = head_of(y, e, next, e.channels, size);
       }
       task.dropout = dropout_of(common.dropout, s, e, at);
-      k->attention_backward(task);
+      kernel(task);
     });
   };
 }

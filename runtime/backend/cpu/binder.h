@@ -27,6 +27,8 @@ struct Binding {
   const KernelSet& kernels;
   int threads;
   const uint64_t* parameter_version;  // changes whenever parameters have changed
+  bool matrix_units;                  // whether float32 products may be made by split/
+  bool few_channels;                  // whether few_channels.cpp may be used
 
   const Shape& input_shape(size_t i) const { return graph.shape(node.inputs[i]); }
   const Shape& output_shape(size_t i) const { return graph.shape(node.outputs[i]); }
@@ -63,6 +65,10 @@ Kernel bind_convolution_backward_weights(const Binding&);
 // our own kernels
 Kernel bind_relu(const Binding&);
 Kernel bind_relu_backward(const Binding&);
+Kernel bind_tanh(const Binding&);
+Kernel bind_tanh_backward(const Binding&);
+Kernel bind_sigmoid(const Binding&);
+Kernel bind_sigmoid_backward(const Binding&);
 Kernel bind_add(const Binding&);
 Kernel bind_dropout(const Binding&);
 Kernel bind_max_pool(const Binding&);
@@ -70,6 +76,8 @@ Kernel bind_max_pool_backward(const Binding&);
 Kernel bind_batch_norm(const Binding&);
 Kernel bind_batch_norm_inference(const Binding&);
 Kernel bind_batch_norm_backward(const Binding&);
+Kernel bind_batch_norm_max_pool(const Binding&);
+Kernel bind_batch_norm_max_pool_backward(const Binding&);
 Kernel bind_embedding(const Binding&);
 Kernel bind_embedding_backward(const Binding&);
 Kernel bind_layer_norm(const Binding&);

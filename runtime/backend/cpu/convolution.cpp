@@ -1,6 +1,8 @@
 // Convolutions by oneDNN: activations channels-last as they lie, weights [kernel height, kernel width,
 // inputs, outputs] packed into the library's own layout, whose memory is made once, at bind, and refreshed
 // when the parameters have changed.
+#include "backend/cpu/split/convolution.h"
+#include "backend/cpu/few_channels.h"
 #include "backend/cpu/packing.h"
 
 namespace trireme::cpu {
@@ -43,6 +45,8 @@ Forward::primitive_desc forward_desc(const Binding& b, const Descs& d, bool bias
 }  // namespace
 
 Kernel bind_convolution(const Binding& b) {
+  if (split::takes_convolution(b, b.input_shape(0), b.input_shape(1))) return split::bind_convolution(b);
+  if (takes_few_channels(b)) return bind_few_channels(b);
   Descs d = describe(b, b.input_shape(0), b.input_shape(1), b.output_shape(0));
   bool bias = b.has_input(2);
   Forward::primitive_desc desc = forward_desc(b, d, bias, b.integer("relu") != 0);
@@ -55,6 +59,10 @@ Kernel bind_convolution(const Binding& b) {
 
 // A transposed convolution without its bias is the same computation with x for dy and y for dx.
 Kernel bind_convolution_backward_data(const Binding& b) {
+  if (split::takes_convolution(b, b.output_shape(0), b.input_shape(1))) {
+    return split::bind_convolution_backward_data(b);
+  }
+  if (takes_few_channels_backward_data(b)) return bind_few_channels_backward_data(b);
   using Backward = dnnl::convolution_backward_data;
   Descs d = describe(b, b.output_shape(0), b.input_shape(1), b.input_shape(0));
   Backward::desc op(direct, d.x, d.w_any, d.y, d.stride, d.padding, d.padding);
@@ -66,6 +74,10 @@ Kernel bind_convolution_backward_data(const Binding& b) {
 }
 
 Kernel bind_convolution_backward_weights(const Binding& b) {
+  if (split::takes_convolution(b, b.input_shape(1), b.output_shape(0))) {
+    return split::bind_convolution_backward_weights(b);
+  }
+  if (takes_few_channels_backward_weights(b)) return bind_few_channels_backward_weights(b);
   using Backward = dnnl::convolution_backward_weights;
   Descs d = describe(b, b.input_shape(1), b.output_shape(0), b.input_shape(0));
   bool bias = b.has_output(1);

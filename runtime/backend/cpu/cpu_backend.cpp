@@ -6,6 +6,7 @@
 
 #include "backend/cpu/binder.h"
 #include "backend/cpu/denormals.h"
+#include "backend/cpu/split/kernels.h"
 #include "base/error.h"
 
 namespace trireme {
@@ -48,6 +49,8 @@ const std::map<std::string_view, Row>& binders() {
       {"batch_norm", {bind_batch_norm, Takes::halves}},
       {"batch_norm_inference", {bind_batch_norm_inference, Takes::halves}},
       {"batch_norm_backward", {bind_batch_norm_backward, Takes::halves}},
+      {"batch_norm_max_pool", {bind_batch_norm_max_pool, Takes::halves}},
+      {"batch_norm_max_pool_backward", {bind_batch_norm_max_pool_backward, Takes::halves}},
       {"cast", {bind_cast, Takes::halves}},
       {"scale_gradient", bind_plain},
       {"scale_gradient_backward", bind_plain},
@@ -55,10 +58,10 @@ const std::map<std::string_view, Row>& binders() {
       {"average_pool_backward", bind_plain},
       {"global_average_pool", bind_plain},
       {"global_average_pool_backward", bind_plain},
-      {"tanh", bind_plain},
-      {"tanh_backward", bind_plain},
-      {"sigmoid", bind_plain},
-      {"sigmoid_backward", bind_plain},
+      {"tanh", {bind_tanh, Takes::halves}},
+      {"tanh_backward", {bind_tanh_backward, Takes::halves}},
+      {"sigmoid", {bind_sigmoid, Takes::halves}},
+      {"sigmoid_backward", {bind_sigmoid_backward, Takes::halves}},
       {"flatten", bind_plain},
       {"flatten_backward", bind_plain},
       {"embedding", bind_embedding},
@@ -94,7 +97,10 @@ const std::map<std::string_view, Row>& binders() {
 
 class CpuBackend : public Backend {
  public:
-  explicit CpuBackend(const BackendOptions& options) : threads_(options.threads < 1 ? 1 : options.threads) {
+  explicit CpuBackend(const BackendOptions& options)
+      : threads_(options.threads < 1 ? 1 : options.threads),
+        matrix_units_(options.matrix_units && split::matrix_units()),
+        few_channels_(options.few_channels) {
     omp_set_num_threads(threads_);  // of this thread's parallel regions: the library's and ours
     // The calling thread steps and updates; its team keeps its threads.
     flush_denormals();
@@ -115,8 +121,8 @@ class CpuBackend : public Backend {
       }
     }
     try {
-      return bind_row(found->second,
-                      {graph, node, addresses, library_, best_kernels(), threads_, &parameter_version_});
+      return bind_row(found->second, {graph, node, addresses, library_, best_kernels(), threads_,
+                                      &parameter_version_, matrix_units_, few_channels_});
     } catch (const dnnl::error& error) {
       throw DeviceError("{}: oneDNN cannot make {}: {}", node.origin, node.op, error.what());
     }
@@ -127,6 +133,7 @@ class CpuBackend : public Backend {
  private:
   Library library_;
   int threads_;
+  bool matrix_units_, few_channels_;
   uint64_t parameter_version_ = 1;
 };
 

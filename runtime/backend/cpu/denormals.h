@@ -1,5 +1,5 @@
-// Flushing of denormal numbers. Moments and gradients of units that have died decay into the denormal range, where
-// every operation costs a hundred cycles and more; a number below 1e-38 is of no use to anybody.
+// Flushing of denormal numbers. Moments and gradients of units that have died decay into the denormal range,
+// where every operation costs a hundred cycles and more; a number below 1e-38 is of no use to anybody.
 #pragma once
 
 #if defined(__SSE2__)

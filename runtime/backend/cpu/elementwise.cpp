@@ -1,30 +1,13 @@
 // Element-wise ops and pooling by our own kernels, and the ops whose plain loops are fast enough.
 #include "backend/cpu/binder.h"
-#include "backend/cpu/parallel.h"
+#include "backend/cpu/pooling.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 
 namespace trireme::cpu {
 namespace {
 
 constexpr int64_t elements_per_part = 1 << 14;  // 64 KiB, a part of the second-level cache
-
-// Max-pool geometry with the image's extents taken from `image` and the result's from `result`.
-template <class Task>
-Task pool_geometry(const Binding& b, const Shape& image, const Shape& result) {
-  Task task{};
-  task.height = image[1];
-  task.width = image[2];
-  task.channels = image[3];
-  task.out_height = result[1];
-  task.out_width = result[2];
-  task.kernel = b.integer("kernel");
-  task.stride = b.integer("stride");
-  task.padding = b.integer("padding");
-  task.type = b.type();
-  return task;
-}
-
-int64_t elements_per_image(const Shape& shape) { return shape.elements() / shape[0]; }
 
 // Both directions: the values at x, or slope times them where those at `sign` are not positive.
 Kernel leaky_relu_kernel(const Binding& b, void* const* x, void* const* sign) {
@@ -36,25 +19,38 @@ Kernel leaky_relu_kernel(const Binding& b, void* const* x, void* const* sign) {
   };
 }
 
+using Forward = void (*)(ElementType, const void*, void*, int64_t);
+using Backward = void (*)(ElementType, const void*, const void*, void*, int64_t);
+
+Kernel activation_kernel(const Binding& b, Forward run) {
+  return [=, x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), threads = b.threads,
+          type = b.type()](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      run(type, read_at(x, type, i), write_at(y, type, i), end - i);
+    });
+  };
+}
+
+Kernel activation_backward_kernel(const Binding& b, Backward run) {
+  return [=, dy = b.input(0), y = b.input(1), dx = b.output(0), n = b.input_shape(0).elements(),
+          threads = b.threads, type = b.type()](const StepScalars&) {
+    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
+      run(type, read_at(dy, type, i), read_at(y, type, i), write_at(dx, type, i), end - i);
+    });
+  };
+}
+
 }  // namespace
 
-Kernel bind_relu(const Binding& b) {
-  return [x = b.input(0), y = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
-          threads = b.threads, type = b.type()](const StepScalars&) {
-    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
-      k->relu(type, read_at(x, type, i), write_at(y, type, i), end - i);
-    });
-  };
+Kernel bind_tanh(const Binding& b) { return activation_kernel(b, b.kernels.tanh); }
+Kernel bind_tanh_backward(const Binding& b) { return activation_backward_kernel(b, b.kernels.tanh_backward); }
+Kernel bind_sigmoid(const Binding& b) { return activation_kernel(b, b.kernels.sigmoid); }
+Kernel bind_sigmoid_backward(const Binding& b) {
+  return activation_backward_kernel(b, b.kernels.sigmoid_backward);
 }
 
-Kernel bind_relu_backward(const Binding& b) {
-  return [dy = b.input(0), y = b.input(1), dx = b.output(0), n = b.input_shape(0).elements(), k = &b.kernels,
-          threads = b.threads, type = b.type()](const StepScalars&) {
-    for_each_part(threads, n, elements_per_part, [&](int64_t i, int64_t end) {
-      k->relu_backward(type, read_at(dy, type, i), read_at(y, type, i), write_at(dx, type, i), end - i);
-    });
-  };
-}
+Kernel bind_relu(const Binding& b) { return activation_kernel(b, b.kernels.relu); }
+Kernel bind_relu_backward(const Binding& b) { return activation_backward_kernel(b, b.kernels.relu_backward); }
 
 Kernel bind_leaky_relu(const Binding& b) { return leaky_relu_kernel(b, b.input(0), b.input(0)); }
 

@@ -2,6 +2,7 @@
 // packing costs more than it gains where they change at every step. bfloat16 weights are packed for the
 // processor's matrix units where there are enough rows to pay for it: measured 3 to 10 times as fast at 1536
 // rows.
+#include "backend/cpu/split/linear.h"
 #include "backend/cpu/packing.h"
 
 namespace trireme::cpu {
@@ -16,6 +17,11 @@ struct Descs {
   Desc w_wanted;  // packed, or w
   Desc dw;        // float32 whatever the activations are
 };
+
+// Of x [..., in] and y [..., out].
+bool takes_split(const Binding& b, const Shape& x, const Shape& y) {
+  return split::takes_linear(b, x.elements() / x.back(), x.back(), y.back());
+}
 
 // Leading axes are rows; transposed weights [outputs, inputs] are the library's own order.
 Descs describe(const Binding& b, const Shape& x, const Shape& y) {
@@ -41,6 +47,7 @@ Inner::primitive_desc forward_desc(const Binding& b, const Descs& d, bool bias, 
 }  // namespace
 
 Kernel bind_linear(const Binding& b) {
+  if (takes_split(b, b.input_shape(0), b.output_shape(0))) return split::bind_linear(b);
   Descs d = describe(b, b.input_shape(0), b.output_shape(0));
   bool bias = b.has_input(2);
   Inner::primitive_desc desc = forward_desc(b, d, bias, b.integer("relu") != 0);
@@ -52,6 +59,7 @@ Kernel bind_linear(const Binding& b) {
 }
 
 Kernel bind_linear_backward_data(const Binding& b) {
+  if (takes_split(b, b.output_shape(0), b.input_shape(0))) return split::bind_linear_backward_data(b);
   using Backward = dnnl::inner_product_backward_data;
   Descs d = describe(b, b.output_shape(0), b.input_shape(0));
   Backward::primitive_desc desc({d.x, d.w_wanted, d.y}, b.library.engine, forward_desc(b, d, false, false));
@@ -62,6 +70,10 @@ Kernel bind_linear_backward_data(const Binding& b) {
 }
 
 Kernel bind_linear_backward_weights(const Binding& b) {
+  bool transposed_with_bias = b.integer("transposed") != 0 && b.has_output(1);
+  if (takes_split(b, b.input_shape(1), b.input_shape(0)) && !transposed_with_bias) {
+    return split::bind_linear_backward_weights(b);
+  }
   using Backward = dnnl::inner_product_backward_weights;
   Descs d = describe(b, b.input_shape(1), b.input_shape(0));
   d.w_wanted = d.w;

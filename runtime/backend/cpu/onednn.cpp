@@ -2,6 +2,12 @@
 
 namespace trireme::cpu {
 
+split::SplitScratch Library::reserve_split(int64_t halves) {
+  size_t bytes = static_cast<size_t>(halves) * sizeof(uint16_t);
+  if (split.bytes() < bytes) split = Buffer(bytes);
+  return split::SplitScratch(split);
+}
+
 void BoundPrimitive::bind(int kind, const Desc& desc, void* const* slot) {
   slots_.push_back({dnnl::memory(desc, library_.engine, DNNL_MEMORY_NONE), slot});
   arguments_.push_back({kind, slots_.back().memory.get()});

@@ -11,10 +11,24 @@
 
 namespace trireme::cpu {
 
+namespace split {
+// Memory of 16-bit numbers that all nodes of a backend share. It may move while nodes are bound.
+class SplitScratch {
+ public:
+  explicit SplitScratch(Buffer& buffer) : buffer_(&buffer) {}
+  uint16_t* data() const { return buffer_->as<uint16_t>(); }
+
+ private:
+  Buffer* buffer_;
+};
+}  // namespace split
+
 struct Library {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   Buffer scratch;  // of 16-bit nodes that compute in float32 (through_float.cpp); one runs at a time
+  Buffer split;    // of nodes that split their operands (split/); one runs at a time
+  split::SplitScratch reserve_split(int64_t halves);
 };
 
 // A primitive with its arguments. Addresses are read through the graph's table at every execution, so that

@@ -1,11 +1,14 @@
 // Embedding, layer norm, GELU and the loss over positions, by our own kernels.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "backend/cpu/binder.h"
-#include "backend/cpu/parallel.h"
+#include "backend/cpu/sums.h"
+#include "base/parallel.h"
 #include "graph/index_checks.h"
 
 namespace trireme::cpu {
@@ -13,6 +16,7 @@ namespace {
 
 constexpr int64_t elements_per_part = 1 << 14;
 constexpr int64_t rows_per_part = 128;
+constexpr int64_t channels_per_group = 64;  // of an embedding's gradient
 
 const int32_t* read_integers(void* const* slot) { return static_cast<const int32_t*>(*slot); }
 
@@ -67,17 +71,21 @@ Kernel bind_embedding_backward(const Binding& b) {
   bool positions = b.has_output(1);
   return [=, dy = b.input(0), tokens = b.input(1), dweight = b.output(0),
           dposition = positions ? b.output(1) : nullptr, samples = shape[0], length = shape[1],
-          channels = shape[2], extent = positions ? b.output_shape(1)[0] : 0, k = &b.kernels,
+          channels = shape[2], groups = (shape[2] + channels_per_group - 1) / channels_per_group,
+          extent = positions ? b.output_shape(1)[0] : 0, k = &b.kernels,
           threads = b.threads](const StepScalars&) {
     occurrences->sort(read_integers(tokens));
     auto bytes = static_cast<size_t>(channels) * sizeof(float);
-    for_each_index(threads, vocabulary, [&](int64_t v) {
-      float* to = write(dweight) + v * channels;
-      std::memset(to, 0, bytes);
+    // By groups of channels and then by tokens: few tokens are most of a text, but each has all the channels.
+    for_each_index(threads, groups * vocabulary, [&](int64_t i) {
+      int64_t v = i % vocabulary, first = i / vocabulary * channels_per_group;
+      int64_t count = std::min(channels_per_group, channels - first);
+      float* to = write(dweight) + v * channels + first;
+      std::memset(to, 0, static_cast<size_t>(count) * sizeof(float));
       auto token = static_cast<size_t>(v);
-      for (size_t i = occurrences->begin[token]; i < occurrences->begin[token + 1]; ++i) {
-        k->add(ElementType::float32, to, read(dy) + static_cast<int64_t>(occurrences->places[i]) * channels,
-               to, channels);
+      for (size_t place = occurrences->begin[token]; place < occurrences->begin[token + 1]; ++place) {
+        auto row = static_cast<int64_t>(occurrences->places[place]);
+        k->add(ElementType::float32, to, read(dy) + row * channels + first, to, count);
       }
     });
     for_each_index(threads, extent, [&](int64_t p) {
@@ -108,6 +116,7 @@ Kernel bind_layer_norm_backward(const Binding& b) {
   int64_t channels = b.input_shape(0).back(), rows = b.input_shape(0).elements() / channels;
   int64_t parts = (rows + rows_per_part - 1) / rows_per_part;
   auto sums = std::make_shared<std::vector<float>>(static_cast<size_t>(2 * parts * channels));
+  auto totals = std::make_shared<std::vector<double>>(static_cast<size_t>(channels));
   return [=, dy = b.input(0), x = b.input(1), gamma = b.input(2), mean = b.input(3), inv_std = b.input(4),
           dx = b.output(0), dgamma = b.output(1), dbeta = b.output(2), k = &b.kernels,
           threads = b.threads](const StepScalars&) {
@@ -117,15 +126,9 @@ Kernel bind_layer_norm_backward(const Binding& b) {
                              read(mean) + r, read(inv_std) + r, write(dx) + r * channels, part,
                              part + channels);
     });
-    for (int64_t c = 0; c < channels; ++c) {
-      double of_gamma = 0, of_beta = 0;
-      for (int64_t i = 0; i < parts; ++i) {
-        const float* part = sums->data() + i * 2 * channels;
-        of_gamma += part[c];
-        of_beta += part[channels + c];
-      }
-      write(dgamma)[c] = static_cast<float>(of_gamma);
-      write(dbeta)[c] = static_cast<float>(of_beta);
+    for (auto [which, to] : {std::pair{0, write(dgamma)}, std::pair{1, write(dbeta)}}) {
+      add_vectors(parts, channels, sums->data() + which * channels, 2 * channels, totals->data());
+      for (int64_t c = 0; c < channels; ++c) to[c] = static_cast<float>((*totals)[static_cast<size_t>(c)]);
     }
   };
 }
@@ -155,34 +158,33 @@ Kernel bind_gelu_backward(const Binding& b) {
   };
 }
 
-// A row a sample: a small part of any step, whose plain loop in float64 is what image nets have always had.
 Kernel bind_softmax_cross_entropy(const Binding& b) {
   const Shape& shape = b.input_shape(0);
-  if (shape.rank() == 2) return bind_plain(b);
   int64_t classes = shape.back(), rows = shape.elements() / classes;
-  auto results = std::make_shared<std::vector<SoftmaxRow>>(static_cast<size_t>(rows));
+  auto losses = std::make_shared<std::vector<double>>(static_cast<size_t>(rows));
   return [=, z = b.input(0), labels = b.input(1), loss = b.output(0), p = b.output(1),
           positions = rows / shape[0], smoothing = b.real("label_smoothing"), k = &b.kernels,
           threads = b.threads](const StepScalars& s) {
     const int32_t* label = read_integers(labels);
     for (int64_t r = 0; r < rows; ++r) check_label(label[r], classes, r / positions, s);
     for_each_part(threads, rows, rows_per_part, [&](int64_t r, int64_t end) {
-      k->softmax(read(z) + r * classes, end - r, classes, write(p) + r * classes, results->data() + r);
+      std::array<SoftmaxRow, rows_per_part> results;
+      k->softmax(read(z) + r * classes, end - r, classes, write(p) + r * classes, results.data());
+      for (const SoftmaxRow* row = results.data(); r < end; ++r, ++row) {
+        double at_label = double{read(z)[r * classes + label[r]]} - double{row->largest};
+        double mean = row->differences / static_cast<double>(classes);
+        (*losses)[static_cast<size_t>(r)] =
+            std::log(double{row->exponentials}) - (1 - smoothing) * at_label - smoothing * mean;
+      }
     });
     double sum = 0;
-    for (int64_t r = 0; r < rows; ++r) {
-      const SoftmaxRow& row = (*results)[static_cast<size_t>(r)];
-      double at_label = double{read(z)[r * classes + label[r]]} - double{row.largest};
-      double mean = row.differences / static_cast<double>(classes);
-      sum += std::log(double{row.exponentials}) - (1 - smoothing) * at_label - smoothing * mean;
-    }
+    for (double of_row : *losses) sum += of_row;
     *write(loss) = static_cast<float>(sum * (s.sample_weight / static_cast<double>(positions)));
   };
 }
 
 Kernel bind_softmax_cross_entropy_backward(const Binding& b) {
   const Shape& shape = b.input_shape(0);
-  if (shape.rank() == 2) return bind_plain(b);
   int64_t classes = shape.back(), rows = shape.elements() / classes;
   return [=, p = b.input(0), labels = b.input(1), dz = b.output(0), positions = rows / shape[0],
           smoothing = b.real("label_smoothing"), k = &b.kernels, threads = b.threads](const StepScalars& s) {

@@ -72,8 +72,8 @@ Kernel bind_through_float(const Binding& b, Binder binder) {
   wide_node->addresses.resize(wide_node->places.size());
   // One scratch for all nodes of the backend, which run one after the other.
   if (b.library.scratch.bytes() < bytes) b.library.scratch = Buffer(bytes);
-  Binding inner{wide_node->graph, wide_node->node, wide_node->addresses, b.library,
-                b.kernels,        b.threads,       b.parameter_version};
+  Binding inner{wide_node->graph, wide_node->node,     wide_node->addresses, b.library,     b.kernels,
+                b.threads,        b.parameter_version, b.matrix_units,       b.few_channels};
   wide_node->kernel = binder(inner);
   return [wide_node, kernels = &b.kernels, library = &b.library](const StepScalars& scalars) {
     wide_node->run(scalars, *kernels, library->scratch.data());

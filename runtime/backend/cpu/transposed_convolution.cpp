@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/binder.h"
-#include "backend/cpu/parallel.h"
+#include "base/parallel.h"
 
 namespace trireme::cpu {
 namespace {

@@ -40,41 +40,49 @@ static inline V zip(V a, V b) {
   return __builtin_shuffle(a, b, order);
 }
 
+// Philox4x32-10: the counters (words 0 to 3 of a lane) become the lane's four words of the stream of the key.
+static inline void scramble(WordVec (&words)[4], uint32_t key0, uint32_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    WordVec high0, low0, high1, low1;
+    multiply(words[0], 0xD2511F53u, high0, low0);
+    multiply(words[2], 0xCD9E8D57u, high1, low1);
+    words[0] = high1 ^ words[1] ^ key0;
+    words[2] = high0 ^ words[3] ^ key1;
+    words[1] = low1;
+    words[3] = low0;
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+}
+
+// Words as values in [0, 1).
+static inline Vec uniform_of(WordVec words) {
+  return __builtin_convertvector(reinterpret_cast<IntVec>(words >> 8), Vec) * 0x1p-24f;
+}
+
+static inline WordVec word_numbers() {
+  WordVec lane{};
+  for (int i = 0; i < lanes; ++i) lane[i] = static_cast<uint32_t>(i);
+  return lane;
+}
+
 // Calls body(part, uniforms) for parts 0 to 3: `uniforms` are lanes values in [0, 1), together those of the
 // elements 4 * block .. 4 * (block + lanes) - 1 of the stream of key (key0, key1) and counter words c1, c2,
 // c3. Lane i draws the block of counter block + i: four elements a lane, in order after interleaving.
 template <class Body>
 static inline void draw_uniforms(uint32_t block, uint32_t word1, uint32_t word2, uint32_t word3,
                                  uint32_t key0, uint32_t key1, const Body& body) {
-  WordVec lane{};
-  for (int i = 0; i < lanes; ++i) lane[i] = static_cast<uint32_t>(i);
-  WordVec c0 = lane + block;
-  WordVec c1 = WordVec{} + word1;
-  WordVec c2 = WordVec{} + word2;
-  WordVec c3 = WordVec{} + word3;
-  for (int round = 0; round < 10; ++round) {
-    WordVec high0, low0, high1, low1;
-    multiply(c0, 0xD2511F53u, high0, low0);
-    multiply(c2, 0xCD9E8D57u, high1, low1);
-    c0 = high1 ^ c1 ^ key0;
-    c2 = high0 ^ c3 ^ key1;
-    c1 = low1;
-    c3 = low0;
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
+  WordVec words[4] = {word_numbers() + block, WordVec{} + word1, WordVec{} + word2, WordVec{} + word3};
+  scramble(words, key0, key1);
   constexpr int half = lanes / 2;
-  WordVec even_low = zip<0>(c0, c2);
-  WordVec even_high = zip<half>(c0, c2);
-  WordVec odd_low = zip<0>(c1, c3);
-  WordVec odd_high = zip<half>(c1, c3);
-  auto uniform = [](WordVec words) {
-    return __builtin_convertvector(reinterpret_cast<IntVec>(words >> 8), Vec) * 0x1p-24f;
-  };
-  body(0, uniform(zip<0>(even_low, odd_low)));
-  body(1, uniform(zip<half>(even_low, odd_low)));
-  body(2, uniform(zip<0>(even_high, odd_high)));
-  body(3, uniform(zip<half>(even_high, odd_high)));
+  WordVec even_low = zip<0>(words[0], words[2]);
+  WordVec even_high = zip<half>(words[0], words[2]);
+  WordVec odd_low = zip<0>(words[1], words[3]);
+  WordVec odd_high = zip<half>(words[1], words[3]);
+  body(0, uniform_of(zip<0>(even_low, odd_low)));
+  body(1, uniform_of(zip<half>(even_low, odd_low)));
+  body(2, uniform_of(zip<0>(even_high, odd_high)));
+  body(3, uniform_of(zip<half>(even_high, odd_high)));
 }
 
 }  // namespace TRIREME_KERNEL_SPACE

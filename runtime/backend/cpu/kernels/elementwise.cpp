@@ -1,5 +1,6 @@
 // Loops over contiguous elements of any type: computed in float, 16-bit results rounded.
 #include "backend/cpu/kernels/draws.h"
+#include "backend/cpu/kernels/functions.h"
 #include "backend/cpu/kernels/half.h"
 #include "backend/cpu/kernels/set.h"
 
@@ -19,7 +20,42 @@ inline Vec load_some(const T* p, int n) {
   return n == lanes ? load(p) : load_partial(p, n);
 }
 
+// y = value(x)
+template <class Value>
+inline void map(ElementType type, const void* x, void* y, int64_t count, const Value& value) {
+  with_type(type, x, [=](auto* in) {
+    for_elements(same_type(in, y), count, [=](int64_t i, int n) { return value(load_some(in + i, n)); });
+  });
+}
+
+// dx = dy * slope(y)
+template <class Slope>
+inline void map_backward(ElementType type, const void* dy, const void* y, void* dx, int64_t count,
+                         const Slope& slope) {
+  with_type(type, dy, [=](auto* in) {
+    auto* result = same_type(in, y);
+    for_elements(same_type(in, dx), count,
+                 [=](int64_t i, int n) { return load_some(in + i, n) * slope(load_some(result + i, n)); });
+  });
+}
+
 }  // namespace
+
+void tanh_forward(ElementType type, const void* x, void* y, int64_t count) {
+  map(type, x, y, count, [](Vec v) { return tangent(v); });
+}
+
+void tanh_backward(ElementType type, const void* dy, const void* y, void* dx, int64_t count) {
+  map_backward(type, dy, y, dx, count, [](Vec v) { return 1.0f - v * v; });
+}
+
+void sigmoid_forward(ElementType type, const void* x, void* y, int64_t count) {
+  map(type, x, y, count, [](Vec v) { return sigmoid(v); });
+}
+
+void sigmoid_backward(ElementType type, const void* dy, const void* y, void* dx, int64_t count) {
+  map_backward(type, dy, y, dx, count, [](Vec v) { return v * (1.0f - v); });
+}
 
 void relu(ElementType type, const void* x, void* y, int64_t count) {
   with_type(type, x, [=](auto* in) {

@@ -43,6 +43,25 @@ static inline Vec normal_tail(Vec x, Vec& density) {
   return p * t * density;
 }
 
+// 1 / x to 2 ulp, for x >= 1. A division takes as long as eight other instructions where vectors are wide.
+static inline Vec reciprocal(Vec x) {
+#if TRIREME_LANES == 16
+  auto y = reinterpret_cast<Vec>(_mm512_rcp14_ps(reinterpret_cast<__m512>(x)));
+  return y * (2.0f - x * y);  // one step of Newton's method: 14 bits become 28
+#else
+  return 1.0f / x;
+#endif
+}
+
+static inline Vec sigmoid(Vec x) { return reciprocal(1.0f + exponential(-x)); }
+
+// By exp(-2 |x|), which is at most 1: off by 1e-7 at the most.
+static inline Vec tangent(Vec x) {
+  Vec e = exponential((x < Vec{} ? x : -x) * 2.0f);
+  Vec y = (1.0f - e) * reciprocal(1.0f + e);
+  return x < Vec{} ? -y : y;
+}
+
 // Vectors of lane numbers, and sums and maxima over lanes.
 static inline IntVec lane_numbers() {
   IntVec lane{};

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "backend/cpu/kernels/attention_task.h"
+#include "backend/cpu/kernels/few_channels_task.h"
 #include "backend/cpu/kernels/recurrent_task.h"
 
 namespace trireme::cpu {
@@ -34,6 +35,19 @@ struct MaxPoolBackwardTask {
   ElementType type = ElementType::float32;  // of dy and dx
 };
 
+// One image on its way back through relu, 2x2 max pooling at steps of 2 and batch norm. The windows cover it:
+// x and dx are [2 out_height, 2 out_width, channels].
+struct NormPoolBackwardTask {
+  const void *dy, *y;  // [out_height, out_width, channels], like argmax; y is behind the relu
+  const uint8_t* argmax;
+  const void* x;
+  void* dx;
+  int64_t out_height, out_width, channels;
+  ElementType type = ElementType::float32;   // of dy, y, x and dx
+  const float *mean, *a, *slope, *constant;  // by channel
+  float *sum_dz, *sum_dz_x;
+};
+
 // Of a row of logits: the largest, the sum of exp(z - largest), the sum of z - largest.
 struct SoftmaxRow {
   float largest, exponentials, differences;
@@ -43,6 +57,10 @@ struct KernelSet {
   const char* name;
   void (*relu)(ElementType type, const void* x, void* y, int64_t count);
   void (*relu_backward)(ElementType type, const void* dy, const void* y, void* dx, int64_t count);
+  void (*tanh)(ElementType type, const void* x, void* y, int64_t count);
+  void (*tanh_backward)(ElementType type, const void* dy, const void* y, void* dx, int64_t count);
+  void (*sigmoid)(ElementType type, const void* x, void* y, int64_t count);
+  void (*sigmoid_backward)(ElementType type, const void* dy, const void* y, void* dx, int64_t count);
   void (*add)(ElementType type, const void* a, const void* b, void* y, int64_t count);
   // To float32 and back, rounded to nearest even.
   void (*widen)(ElementType type, const void* x, float* y, int64_t count);
@@ -64,6 +82,10 @@ struct KernelSet {
   void (*norm_backward_apply)(ElementType type, const void* dy, const void* x, int64_t rows, int64_t channels,
                               const float* mean, const float* scale, const float* offset, bool relu,
                               const float* a, const float* b, const float* d, void* dx);
+  // Sums of dz and dz * (x - mean) over the image's pixels, where dz is what comes back to a pixel; and
+  // dx = dz * a[c] + (x - mean[c]) * slope[c] + constant[c].
+  void (*norm_pool_backward_sums)(const NormPoolBackwardTask&);
+  void (*norm_pool_backward_apply)(const NormPoolBackwardTask&);
   // Dropout of rows (samples) of `elements`: see ops/dropout.h for the draw. key0, key1, step, layer as
   // there.
   void (*dropout)(ElementType type, const void* x, void* y, int64_t first_sample, int64_t rows,
@@ -94,6 +116,13 @@ struct KernelSet {
   void (*rnn_backward_step)(const RnnBackwardTask&);
   // Of `type`: y = x, or slope x where the sign is not positive.
   void (*leaky_relu)(ElementType type, const void* x, const void* sign, float slope, void* y, int64_t count);
+  // Convolutions with a vector of images (few_channels_task.h).
+  void (*few_channels)(const FewChannelsTask&);
+  void (*few_channels_weights)(const FewChannelsWeightsTask&);
+  // sums[c] = the sum over pixels and images of lanes[pixel][c][image].
+  void (*lane_sums)(const float* lanes, int64_t pixels, int64_t channels, float* sums);
+  void (*images_to_lanes)(const LanesTask&);
+  void (*lanes_to_images)(const LanesTask&);
   int lanes;  // floats of a vector
 };
 

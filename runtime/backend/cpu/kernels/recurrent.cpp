@@ -2,8 +2,7 @@
 // one panel of four vectors at a time, whose sums never leave the registers before the gates are computed
 // from them. The four vectors of an LSTM's panel are the four gates of the same hidden units, so that a panel
 // finishes those units.
-#include "backend/cpu/kernels/functions.h"
-#include "backend/cpu/kernels/half.h"
+#include "backend/cpu/kernels/recurrent_units.h"
 #include "backend/cpu/kernels/set.h"
 
 namespace TRIREME_KERNEL_SPACE {
@@ -15,10 +14,6 @@ constexpr int64_t most_rows = lanes == 16 ? 6 : 3;
 struct Sums {
   Vec of[most_rows][4];
 };
-
-// Keeps the compiler from making a function anew for every number of rows: bits must not depend on how
-// samples fall into blocks.
-#define TRIREME_ONE_COPY __attribute__((noinline))
 
 template <int rows>
 inline void multiply(const float* a, int64_t a_row, int64_t depth, const float* panel, Sums& sums) {
@@ -74,7 +69,7 @@ inline void for_sums(const RecurrentTask& t, int64_t depth, bool gates, const Fe
       int64_t begin = block * t.rows / blocks;
       int64_t end = (block + 1) * t.rows / blocks;
       for (int64_t r = begin; r < end; ++r) fetch(r, p);
-      if (t.panels != nullptr) {
+      if (!t.first) {
         multiply_rows(end - begin, t.previous + begin * depth, depth, depth, t.panels + p * depth * 4 * lanes,
                       sums);
       }
@@ -83,92 +78,31 @@ inline void for_sums(const RecurrentTask& t, int64_t depth, bool gates, const Fe
   }
 }
 
-inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exponential(-x)); }
-
-// By exp(-2 |x|), which is at most 1: off by 1e-7 at the most.
-inline Vec tangent(Vec x) {
-  Vec e = exponential((x < Vec{} ? x : -x) * 2.0f);
-  Vec y = (1.0f - e) / (1.0f + e);
-  return x < Vec{} ? -y : y;
-}
-
-// Stores v as T, and as float what T keeps of it.
-template <class T>
-inline void store_both(T* out, float* kept, Vec v, int n) {
-  store_partial(out, v, n);
-  store_partial(kept, load_partial(out, n), n);
+// Keeps a row's state in contiguous rows of `depth`.
+inline auto keep_row(const RecurrentTask& t, int64_t r, int64_t depth) {
+  return [row = t.next + r * depth](int64_t k, Vec v, int n) { store_partial(row + k, v, n); };
 }
 
 template <class T>
-TRIREME_ONE_COPY void lstm_units(const LstmTask& t, int64_t r, int64_t unit, int n, const Vec* sums) {
-  auto* gates = static_cast<const T*>(t.gates) + 4 * r * t.stride + unit;
-  auto* activated = static_cast<T*>(t.activated) + 4 * r * t.stride + unit;
-  Vec i = sigmoid(load_partial(gates, n) + sums[0]);
-  Vec f = sigmoid(load_partial(gates + t.hidden, n) + sums[1]);
-  Vec g = tangent(load_partial(gates + 2 * t.hidden, n) + sums[2]);
-  Vec o = sigmoid(load_partial(gates + 3 * t.hidden, n) + sums[3]);
-  Vec c = i * g;
-  float* state = t.state + r * t.hidden + unit;
-  if (t.panels != nullptr) c += f * load_partial(state, n);
-  store_partial(state, c, n);
-  store_partial(t.cells + r * t.stride + unit, c, n);
-  store_partial(activated, i, n);
-  store_partial(activated + t.hidden, f, n);
-  store_partial(activated + 2 * t.hidden, g, n);
-  store_partial(activated + 3 * t.hidden, o, n);
-  store_both(static_cast<T*>(t.h) + r * t.stride + unit, t.next + r * t.hidden + unit, o * tangent(c), n);
+TRIREME_ONE_COPY void finish_lstm(const LstmTask& t, int64_t r, int64_t unit, int n, const Vec* sums) {
+  lstm_units<T>(t, r, unit, n, sums, keep_row(t, r, t.hidden));
 }
-
 template <class T>
-TRIREME_ONE_COPY void lstm_backward_units(const LstmBackwardTask& t, int64_t r, int64_t unit, int n,
-                                          Vec sum) {
-  auto* activated = static_cast<const T*>(t.activated) + 4 * r * t.stride + unit;
-  auto* dgates = static_cast<T*>(t.dgates) + 4 * r * t.stride + unit;
-  float* next = t.next + 4 * r * t.hidden + unit;
-  Vec i = load_partial(activated, n);
-  Vec f = load_partial(activated + t.hidden, n);
-  Vec g = load_partial(activated + 2 * t.hidden, n);
-  Vec o = load_partial(activated + 3 * t.hidden, n);
-  Vec bent = tangent(load_partial(t.cells + r * t.stride + unit, n));
-  Vec before{};
-  if (t.cells_before != nullptr) before = load_partial(t.cells_before + r * t.stride + unit, n);
-  Vec dh = load_partial(static_cast<const T*>(t.dh) + r * t.stride + unit, n) + sum;
-  Vec dc = dh * o * (1.0f - bent * bent);
-  float* carry = t.carry + r * t.hidden + unit;
-  if (t.panels != nullptr) dc += load_partial(carry, n);
-  store_partial(carry, dc * f, n);
-  store_both(dgates, next, dc * g * i * (1.0f - i), n);
-  store_both(dgates + t.hidden, next + t.hidden, dc * before * f * (1.0f - f), n);
-  store_both(dgates + 2 * t.hidden, next + 2 * t.hidden, dc * i * (1.0f - g * g), n);
-  store_both(dgates + 3 * t.hidden, next + 3 * t.hidden, dh * bent * o * (1.0f - o), n);
+TRIREME_ONE_COPY void finish_lstm_backward(const LstmBackwardTask& t, int64_t r, int64_t unit, int n,
+                                           Vec sum) {
+  lstm_backward_units<T>(t, r, unit, n, sum, keep_row(t, r, 4 * t.hidden));
 }
-
 template <class T>
-TRIREME_ONE_COPY void rnn_units(const RnnTask& t, int64_t r, int64_t unit, int n, Vec sum) {
-  Vec pre = load_partial(static_cast<const T*>(t.pre) + r * t.stride + unit, n);
-  store_both(static_cast<T*>(t.h) + r * t.stride + unit, t.next + r * t.hidden + unit, tangent(pre + sum), n);
+TRIREME_ONE_COPY void finish_rnn(const RnnTask& t, int64_t r, int64_t unit, int n, Vec sum) {
+  rnn_units<T>(t, r, unit, n, sum, keep_row(t, r, t.hidden));
 }
-
 template <class T>
-TRIREME_ONE_COPY void rnn_backward_units(const RnnBackwardTask& t, int64_t r, int64_t unit, int n, Vec sum) {
-  Vec y = load_partial(static_cast<const T*>(t.h) + r * t.stride + unit, n);
-  Vec dh = load_partial(static_cast<const T*>(t.dh) + r * t.stride + unit, n) + sum;
-  store_both(static_cast<T*>(t.dpre) + r * t.stride + unit, t.next + r * t.hidden + unit, dh * (1.0f - y * y),
-             n);
+TRIREME_ONE_COPY void finish_rnn_backward(const RnnBackwardTask& t, int64_t r, int64_t unit, int n, Vec sum) {
+  rnn_backward_units<T>(t, r, unit, n, sum, keep_row(t, r, t.hidden));
 }
 
 inline int lanes_from(int64_t unit, int64_t hidden) {
   return static_cast<int>(hidden - unit < lanes ? hidden - unit : lanes);
-}
-
-// The line of a vector of elements; those that are written too, for writing.
-template <class T>
-inline void fetch_to_read(const T* p) {
-  __builtin_prefetch(p, 0);
-}
-template <class T>
-inline void fetch_to_write(T* p) {
-  __builtin_prefetch(p, 1);
 }
 
 // Calls fetch(row, first unit) and body(row, first unit, lanes valid, sum) for every vector of units.
@@ -218,62 +152,36 @@ void pack_panels(const PanelTask& t) {
 }
 
 void lstm_step(const LstmTask& t) {
-  with_type(t.type, t.gates, [&]<class T>(const T* gates) {
-    auto fetch = [&](int64_t r, int64_t p) {
-      int64_t at = r * t.stride + p * lanes;
-      for (int gate = 0; gate < 4; ++gate) {
-        int64_t of_gate = at + 3 * r * t.stride + gate * t.hidden;
-        fetch_to_read(gates + of_gate);
-        fetch_to_write(static_cast<T*>(t.activated) + of_gate);
-      }
-      fetch_to_write(t.cells + at);
-      fetch_to_write(static_cast<T*>(t.h) + at);
-    };
+  with_type(t.type, t.gates, [&]<class T>(const T*) {
+    auto fetch = [&](int64_t r, int64_t p) { fetch_lstm<T>(t, r, p * lanes); };
     for_sums(t, t.hidden, true, fetch, [&](int64_t r, int64_t p, const Vec* sums) {
-      lstm_units<T>(t, r, p * lanes, lanes_from(p * lanes, t.hidden), sums);
+      finish_lstm<T>(t, r, p * lanes, lanes_from(p * lanes, t.hidden), sums);
     });
   });
+  finish_stores_past();
 }
 
 void lstm_backward_step(const LstmBackwardTask& t) {
-  with_type(t.type, t.dh, [&]<class T>(const T* dh) {
-    auto fetch = [&](int64_t r, int64_t unit) {
-      int64_t at = r * t.stride + unit;
-      for (int gate = 0; gate < 4; ++gate) {
-        int64_t of_gate = at + 3 * r * t.stride + gate * t.hidden;
-        fetch_to_read(static_cast<const T*>(t.activated) + of_gate);
-        fetch_to_write(static_cast<T*>(t.dgates) + of_gate);
-      }
-      fetch_to_read(dh + at);
-      fetch_to_read(t.cells + at);
-      if (t.cells_before != nullptr) fetch_to_read(t.cells_before + at);
-    };
-    for_units(t, 4 * t.hidden, fetch,
-              [&](int64_t r, int64_t unit, int n, Vec sum) { lstm_backward_units<T>(t, r, unit, n, sum); });
+  with_type(t.type, t.dh, [&]<class T>(const T*) {
+    for_units(
+        t, 4 * t.hidden, [&](int64_t r, int64_t unit) { fetch_lstm_backward<T>(t, r, unit); },
+        [&](int64_t r, int64_t unit, int n, Vec sum) { finish_lstm_backward<T>(t, r, unit, n, sum); });
   });
 }
 
 void rnn_step(const RnnTask& t) {
-  with_type(t.type, t.pre, [&]<class T>(const T* pre) {
-    auto fetch = [&](int64_t r, int64_t unit) {
-      fetch_to_read(pre + r * t.stride + unit);
-      fetch_to_write(static_cast<T*>(t.h) + r * t.stride + unit);
-    };
-    for_units(t, t.hidden, fetch,
-              [&](int64_t r, int64_t unit, int n, Vec sum) { rnn_units<T>(t, r, unit, n, sum); });
+  with_type(t.type, t.pre, [&]<class T>(const T*) {
+    for_units(
+        t, t.hidden, [&](int64_t r, int64_t unit) { fetch_rnn<T>(t, r, unit); },
+        [&](int64_t r, int64_t unit, int n, Vec sum) { finish_rnn<T>(t, r, unit, n, sum); });
   });
 }
 
 void rnn_backward_step(const RnnBackwardTask& t) {
-  with_type(t.type, t.dh, [&]<class T>(const T* dh) {
-    auto fetch = [&](int64_t r, int64_t unit) {
-      int64_t at = r * t.stride + unit;
-      fetch_to_read(dh + at);
-      fetch_to_read(static_cast<const T*>(t.h) + at);
-      fetch_to_write(static_cast<T*>(t.dpre) + at);
-    };
-    for_units(t, t.hidden, fetch,
-              [&](int64_t r, int64_t unit, int n, Vec sum) { rnn_backward_units<T>(t, r, unit, n, sum); });
+  with_type(t.type, t.dh, [&]<class T>(const T*) {
+    for_units(
+        t, t.hidden, [&](int64_t r, int64_t unit) { fetch_rnn_backward<T>(t, r, unit); },
+        [&](int64_t r, int64_t unit, int n, Vec sum) { finish_rnn_backward<T>(t, r, unit, n, sum); });
   });
 }
 

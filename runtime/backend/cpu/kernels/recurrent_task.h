@@ -34,7 +34,8 @@ constexpr int64_t panel_floats(int64_t units, int64_t depth, int64_t lanes, bool
 struct RecurrentTask {
   int64_t rows, hidden, stride;
   ElementType type;
-  const float* panels;    // null at the first step: there is no state yet
+  bool first;  // computed: there is no state yet
+  const float* panels;
   const float* previous;  // scratch [rows, depth]: the state, or backwards the gradient of the later step
   float* next;            // scratch of the same shape for the step after this; its row stride is the same
 };

@@ -1,4 +1,4 @@
-// Loops over the rows of a transformer: layer norm, GELU, softmax.
+// Loops over the rows of a transformer: layer norm, softmax.
 #include "backend/cpu/kernels/functions.h"
 #include "backend/cpu/kernels/half.h"
 #include "backend/cpu/kernels/set.h"
@@ -14,73 +14,7 @@ inline void for_vectors(int64_t count, const Body& body) {
   }
 }
 
-// y of x, and its slope, by either form of GELU.
-struct Gelu {
-  Vec value, slope;
-};
-
-inline Gelu gelu_by_erf(Vec x) {
-  Vec density;
-  Vec tail = normal_tail(x, density);
-  Vec below = x < Vec{} ? tail : 1.0f - tail;
-  return {x * below, below + x * density * 0.39894228040f};
-}
-
-// s = 0.5 (1 + tanh(u)) = 1 / (1 + exp(-2 u)), whose slope by u is 2 s (1 - s), with 1 - s = exp(-2 u) s.
-inline Gelu gelu_by_tanh(Vec x) {
-  Vec square = x * x;
-  Vec u = x * 0.79788456080f * (square * 0.044715f + 1.0f);
-  Vec e = exponential(u * -2.0f);
-  Vec s = 1.0f / (1.0f + e);
-  Vec du = (square * 0.134145f + 1.0f) * 0.79788456080f;
-  return {x * s, s + x * 2.0f * (s * (e * s)) * du};
-}
-
-inline Gelu gelu_of(Vec x, bool by_tanh) { return by_tanh ? gelu_by_tanh(x) : gelu_by_erf(x); }
-
-template <class T>
-void gelu_elements(const void* x, void* y, int64_t count, bool by_tanh) {
-  auto* from = static_cast<const T*>(x);
-  auto* to = static_cast<T*>(y);
-  for_vectors(count, [&](int64_t i, int n) {
-    store_partial(to + i, gelu_of(load_partial(from + i, n), by_tanh).value, n);
-  });
-}
-
-template <class T>
-void gelu_backward_elements(const void* dy, const void* x, void* dx, int64_t count, bool by_tanh) {
-  auto* gradient = static_cast<const T*>(dy);
-  auto* from = static_cast<const T*>(x);
-  auto* to = static_cast<T*>(dx);
-  for_vectors(count, [&](int64_t i, int n) {
-    Vec slope = gelu_of(load_partial(from + i, n), by_tanh).slope;
-    store_partial(to + i, load_partial(gradient + i, n) * slope, n);
-  });
-}
-
 }  // namespace
-
-void gelu(ElementType type, const void* x, void* y, int64_t count, bool by_tanh) {
-  switch (type) {
-    case ElementType::float32:
-      return gelu_elements<float>(x, y, count, by_tanh);
-    case ElementType::bfloat16:
-      return gelu_elements<Bfloat16>(x, y, count, by_tanh);
-    case ElementType::float16:
-      return gelu_elements<Float16>(x, y, count, by_tanh);
-  }
-}
-
-void gelu_backward(ElementType type, const void* dy, const void* x, void* dx, int64_t count, bool by_tanh) {
-  switch (type) {
-    case ElementType::float32:
-      return gelu_backward_elements<float>(dy, x, dx, count, by_tanh);
-    case ElementType::bfloat16:
-      return gelu_backward_elements<Bfloat16>(dy, x, dx, count, by_tanh);
-    case ElementType::float16:
-      return gelu_backward_elements<Float16>(dy, x, dx, count, by_tanh);
-  }
-}
 
 // The row stays in the first-level cache: mean, then the squares of what differs from it, then the result.
 void layer_norm(const float* x, int64_t rows, int64_t channels, const float* gamma, const float* beta,

@@ -8,6 +8,10 @@ namespace TRIREME_KERNEL_SPACE {
 
 void relu(ElementType, const void*, void*, int64_t);
 void relu_backward(ElementType, const void*, const void*, void*, int64_t);
+void tanh_forward(ElementType, const void*, void*, int64_t);
+void tanh_backward(ElementType, const void*, const void*, void*, int64_t);
+void sigmoid_forward(ElementType, const void*, void*, int64_t);
+void sigmoid_backward(ElementType, const void*, const void*, void*, int64_t);
 void add(ElementType, const void*, const void*, void*, int64_t);
 void widen(ElementType, const void*, float*, int64_t);
 void narrow(ElementType, const float*, void*, int64_t);
@@ -19,6 +23,8 @@ void norm_backward_sums(ElementType, const void*, const void*, int64_t, int64_t,
                         const float*, bool, float*, float*);
 void norm_backward_apply(ElementType, const void*, const void*, int64_t, int64_t, const float*, const float*,
                          const float*, bool, const float*, const float*, const float*, void*);
+void norm_pool_backward_sums(const NormPoolBackwardTask&);
+void norm_pool_backward_apply(const NormPoolBackwardTask&);
 void dropout(ElementType, const void*, void*, int64_t, int64_t, int64_t, uint32_t, uint32_t, uint32_t,
              uint32_t, float);
 void gelu(ElementType, const void*, void*, int64_t, bool);
@@ -36,6 +42,11 @@ void lstm_backward_step(const LstmBackwardTask&);
 void rnn_step(const RnnTask&);
 void rnn_backward_step(const RnnBackwardTask&);
 void leaky_relu(ElementType, const void*, const void*, float, void*, int64_t);
+void few_channels(const FewChannelsTask&);
+void few_channels_weights(const FewChannelsWeightsTask&);
+void lane_sums(const float*, int64_t, int64_t, float*);
+void images_to_lanes(const LanesTask&);
+void lanes_to_images(const LanesTask&);
 
 extern const KernelSet kernel_set;
 
