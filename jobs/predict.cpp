@@ -46,7 +46,8 @@ const CommandSpec command{
         "parameters, "
         "that. Without --prompt or --samples every sample of the data set is predicted, on as many ranks as "
         "there are, "
-        "and the scores are printed. The file holds, a row a sample: /predictions and /probabilities "
+        "and the scores are printed, the speed of everything, and that of the forward passes alone. The file "
+        "holds, a row a sample: /predictions and /probabilities "
         "(classes), "
         "/predictions (regression), or /loss and /perplexity (text). It does not depend on the number of "
         "ranks, given "
@@ -150,6 +151,7 @@ void predict_data(const CommandLine& line, const Config& config, const std::stri
   fmt::print("{} after step {}: {} over {} samples; {:.0f} samples/s on {} rank(s)\n", scores.data,
              scores.step, text, scores.samples, static_cast<double>(scores.samples) / scores.seconds,
              world.size());
+  fmt::print("forward passes: {:.0f} samples/s a rank\n", scores.forward_samples_per_second);
   fmt::print("predictions in {}\n", options.output.string());
 }
 

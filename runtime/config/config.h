@@ -106,6 +106,7 @@ struct TrainConfig {
   std::string device = "auto";        // auto cpu
   std::string backend = "cpu";        // cpu reference
   int64_t threads = 0;                // per rank; 0: cores available / ranks on the node
+  bool matrix_units = true;           // float32 products on bfloat16 matrix units, split in three
   double gradient_clip_norm = 0.0;    // 0 for none
   int64_t validate_every_epochs = 1;  // 0: only at the end
   int64_t log_every_steps = 50;

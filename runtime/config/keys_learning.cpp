@@ -62,9 +62,14 @@ KeyTable train_table(TrainConfig& c) {
            &c.threads,
            {.doc = "Compute threads of each rank; 0 divides the cores this job may use among the node's "
                    "ranks (with parallel.virtual_ranks: 1, since the last bits of "
-                   "convolutions and lstm depend on it).",
+                   "the library's convolutions depend on it).",
             .at_least = 0,
             .at_most = 4096}},
+          {"matrix_units",
+           &c.matrix_units,
+           {.doc = "Make large float32 products on the processor's bfloat16 matrix units (AMX), where it has "
+                   "them: each number split into three, as exact as float32 arithmetic and faster, in other "
+                   "last bits. false: by float32 arithmetic everywhere."}},
           {"gradient_clip_norm",
            &c.gradient_clip_norm,
            {.doc = "Scale the gradient down to this norm (over all parameters) where it is longer; 0 for no "

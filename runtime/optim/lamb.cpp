@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "base/clones.h"
+#include "base/parallel.h"
 #include "optim/adam_factors.h"
 #include "optim/norm.h"
 
@@ -21,6 +22,8 @@ namespace trireme {
 namespace {
 
 constexpr size_t block = norm_block;  // values of u at a time, on the stack; so that sums have one order
+constexpr size_t blocks_at_once = 512;
+constexpr size_t least_shared = 8 * block;  // values of a tensor that several threads move
 
 struct Factors {
   AdamFactors adam;
@@ -59,22 +62,39 @@ class Lamb : public Optimizer {
     Factors factors{adam_factors(config(), step), 0, static_cast<float>(part.span.weight_decay)};
     factors.first_scale = static_cast<float>(1 / factors.adam.first_correction);
     double ratio = move_moments(part, factors);
-    step_loop(part.size, part.parameters, slot(0, part), slot(1, part), factors,
-              static_cast<float>(part.rate * ratio));
+    auto rate = static_cast<float>(part.rate * ratio);
+    for_each_part(team(part), static_cast<int64_t>(part.size), block, [&](int64_t begin, int64_t end) {
+      step_loop(static_cast<size_t>(end - begin), part.parameters + begin, slot(0, part) + begin,
+                slot(1, part) + begin, factors, rate);
+    });
   }
 
-  // Returns |p| / |u|, or 1.
+  int team(const Part& part) const { return part.size < least_shared ? 1 : threads(); }
+
+  // Returns |p| / |u|, or 1. Blocks' sums are made by any thread and added up in the order of the blocks.
   double move_moments(const Part& part, const Factors& factors) {
-    std::array<float, block> directions;
+    struct Sums {
+      double parameters, updates;
+    };
+    std::array<Sums, blocks_at_once> sums;
     double parameters = 0;
     double updates = 0;
-    for (size_t begin = 0; begin < part.size; begin += block) {
-      size_t n = std::min(block, part.size - begin);
-      const float* p = part.parameters + begin;
-      moment_loop(n, p, part.gradients + begin, slot(0, part) + begin, slot(1, part) + begin,
-                  directions.data(), factors);
-      parameters += sum_of_squares({p, n});
-      updates += sum_of_squares({directions.data(), n});
+    for (size_t first = 0; first < part.size; first += blocks_at_once * block) {
+      size_t size = std::min(blocks_at_once * block, part.size - first);
+      for_each_part(team(part), static_cast<int64_t>(size), block, [&](int64_t begin, int64_t end) {
+        std::array<float, block> directions;
+        auto n = static_cast<size_t>(end - begin);
+        size_t at = first + static_cast<size_t>(begin);
+        const float* p = part.parameters + at;
+        moment_loop(n, p, part.gradients + at, slot(0, part) + at, slot(1, part) + at, directions.data(),
+                    factors);
+        sums[static_cast<size_t>(begin) / block] = {sum_of_squares({p, n}),
+                                                    sum_of_squares({directions.data(), n})};
+      });
+      for (size_t i = 0; i < (size + block - 1) / block; ++i) {
+        parameters += sums[i].parameters;
+        updates += sums[i].updates;
+      }
     }
     if (!part.span.trust_ratio || parameters == 0 || updates == 0) return 1;
     return std::sqrt(parameters / updates);

@@ -11,11 +11,15 @@
 #include <cmath>
 
 #include "base/clones.h"
+#include "base/parallel.h"
 #include "optim/norm.h"
 #include "optim/optimizer.h"
 
 namespace trireme {
 namespace {
+
+constexpr size_t least_shared = 32768;  // values of a tensor that several threads move
+constexpr int64_t values_at_once = 8192;
 
 struct Factors {
   float momentum, rate, decay, scale;
@@ -42,13 +46,18 @@ class Lars : public Optimizer {
     Factors factors{static_cast<float>(config().momentum),
                     static_cast<float>(part.rate * local_rate(part, step)),
                     static_cast<float>(part.span.weight_decay), static_cast<float>(step.gradient_scale)};
-    lars_loop(part.size, part.parameters, part.gradients, slot(0, part), factors);
+    for_each_part(part.size < least_shared ? 1 : threads(), static_cast<int64_t>(part.size), values_at_once,
+                  [&](int64_t begin, int64_t end) {
+                    lars_loop(static_cast<size_t>(end - begin), part.parameters + begin,
+                              part.gradients + begin, slot(0, part) + begin, factors);
+                  });
   }
 
   double local_rate(const Part& part, const UpdateStep& step) const {
     if (!part.span.trust_ratio) return 1;
-    double parameters = std::sqrt(sum_of_squares({part.parameters, part.size}));
-    double gradients = std::sqrt(sum_of_squares({part.gradients, part.size})) * std::abs(step.gradient_scale);
+    double parameters = std::sqrt(sum_of_squares({part.parameters, part.size}, threads()));
+    double gradients =
+        std::sqrt(sum_of_squares({part.gradients, part.size}, threads())) * std::abs(step.gradient_scale);
     if (parameters == 0 || gradients == 0) return 1;
     return config().trust_coefficient * parameters / (gradients + part.span.weight_decay * parameters);
   }

@@ -61,6 +61,8 @@ class Optimizer {
   // (zero gradient) stays zero. Sums have a fixed order. Throws GraphError when the range lies outside of the
   // spans or in a gap between them, or cuts a span that cut() says must stay whole.
   void update(Range range, float* parameters, const float* gradients, const UpdateStep& step);
+  // How many of the calling thread's team move a large range; 1 until it is told. Bits do not depend on it.
+  void use_threads(int threads) { threads_ = threads; }
   // Fixed from construction on; empty for a rule without memory.
   std::vector<OptimizerMemory>& memory() { return memory_; }
   const std::vector<UpdateSpan>& spans() const { return spans_; }
@@ -75,16 +77,23 @@ class Optimizer {
     double rate;    // learning rate, the span's factor applied
     const UpdateSpan& span;
   };
+  // Of a rule that may be cut anywhere several threads call it at once, each with parts of its own; one that
+  // may not shares its loops out itself.
   virtual void move(const Part& part, const UpdateStep& step) = 0;
+  int threads() const { return threads_; }
   // Where the part's values of a slot of memory lie.
   float* slot(size_t index, const Part& part) { return memory_[index].values.as<float>() + part.offset; }
   const OptimizerConfig& config() const { return config_; }
 
  private:
+  void check_range(Range range) const;
+  // The spans' parts that lie in the range, one after the other.
+  void move_range(Range range, float* parameters, const float* gradients, const UpdateStep& step);
   OptimizerConfig config_;
   std::vector<UpdateSpan> spans_;
   std::vector<size_t> offsets_;  // of the spans in the memory
   std::vector<OptimizerMemory> memory_;
+  int threads_ = 1;
 };
 
 // The registry: one row per rule, in registry.cpp.

@@ -169,6 +169,9 @@ class Prediction {
     scores.step = network_.run().step;
     scores.data = dataset.path().string();
     if (file) finish(*file, scores);
+    if (forward_.count() > 0) {
+      scores.forward_samples_per_second = static_cast<double>(forward_samples_) / forward_.count();
+    }
     scores.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return scores;
   }
@@ -179,6 +182,7 @@ class Prediction {
   BlockSums run_block(const Block& block, std::vector<float>& rows) {
     if (block.count == 0) return {};
     Executor& executor = network_.program(block.count);
+    auto start = std::chrono::steady_clock::now();
     StepScalars scalars;
     scalars.seed = static_cast<uint64_t>(config_.run.seed);
     scalars.step = network_.run().step;
@@ -195,6 +199,8 @@ class Prediction {
       read_result(executor, 1, result_);
       sums[2] = result_[0];
     }
+    forward_ += std::chrono::steady_clock::now() - start;
+    forward_samples_ += block.count;
     return sums;
   }
 
@@ -214,6 +220,8 @@ class Prediction {
   Network network_;
   const PredictOptions& options_;
   std::vector<float> result_;
+  std::chrono::duration<double> forward_{0};
+  int64_t forward_samples_ = 0;
 };
 
 }  // namespace

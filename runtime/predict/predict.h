@@ -23,14 +23,17 @@ struct PredictOptions {
   std::function<void(const std::string&)> warn = {};  // rank 0
 };
 
-// The same on all ranks, but for seconds.
+// The same on all ranks, but for times.
 struct PredictScores {
   int64_t samples = 0;
   int64_t step = 0;                  // of the checkpoint
   double loss = 0;                   // mean over samples
   std::optional<double> accuracy;    // classes; text: of the next token
   std::optional<double> perplexity;  // text
-  double seconds = 0;
+  double seconds = 0;                // of everything: reading, predicting, writing the file
+  // How fast this rank's forward passes were, with their results turned into rows; making the programs,
+  // waiting for data and for other ranks, and writing are left out. 0 where the rank had no block.
+  double forward_samples_per_second = 0;
   std::string data;  // the file
 };
 

@@ -24,8 +24,10 @@ AllReduceStrategy::AllReduceStrategy(Arenas& arenas, Communicator& communicator,
       optimizer_(std::move(optimizer)),
       bucket_elements_(std::max<size_t>(options.bucket_bytes / sizeof(float), arena_alignment)),
       clip_norm_(options.clip_norm),
+      threads_(options.threads),
       shards_(std::move(shards)) {
   if (arenas.type != DType::float32) throw GraphError("allreduce: arenas of float32 are needed");
+  optimizer_->use_threads(threads_);
   if (communicator.size() > 1) cut_buckets();
   // update() begins when the exchange is done: a step has never more in the queue than either.
   exchanger_.reserve(std::max(buckets_.size(), shards_.parameters.size()));
@@ -63,6 +65,7 @@ void AllReduceStrategy::begin_step(const StepSettings& settings) {
   settings_ = settings;
   ready_ = 0;
   submitted_ = 0;
+  finite_ = true;
 }
 
 void AllReduceStrategy::range_ready(Range range) {
@@ -72,6 +75,13 @@ void AllReduceStrategy::range_ready(Range range) {
         range.begin, range.end, ready_);
   }
   ready_ = range.end;
+  // Of one rank they are final, and still in the caches of those who made them.
+  if (communicator_.size() == 1 && clip_norm_ <= 0 && finite_) {
+    Range parameters{range.begin, std::min(range.end, arenas_.layout.parameter_elements)};
+    if (parameters.begin < parameters.end) {
+      finite_ = all_finite({arenas_.gradients.as<float>() + parameters.begin, parameters.size()}, threads_);
+    }
+  }
   for (; submitted_ < buckets_.size() && buckets_[submitted_].end <= ready_; ++submitted_) {
     exchanger_.submit(*this, submitted_);
   }
@@ -123,10 +133,11 @@ StepReport AllReduceStrategy::finish_exchange() {
 }
 
 bool AllReduceStrategy::gradients_are_finite(ExchangeSeconds& seconds) {
+  if (communicator_.size() == 1) return finite_;
   const float* gradients = arenas_.gradients.as<float>();
-  if (shards_.gradients.empty()) return all_finite({gradients, arenas_.layout.parameter_elements});
+  if (shards_.gradients.empty()) return all_finite({gradients, arenas_.layout.parameter_elements}, threads_);
   bool finite = true;
-  for (Range range : owned_) finite = finite && all_finite({gradients + range.begin, range.size()});
+  for (Range range : owned_) finite = finite && all_finite({gradients + range.begin, range.size()}, threads_);
   broken_ = finite ? 0 : 1;
   exchanger_.submit(*this, buckets_.size());
   seconds += exchanger_.finish();
@@ -135,10 +146,11 @@ bool AllReduceStrategy::gradients_are_finite(ExchangeSeconds& seconds) {
 
 double AllReduceStrategy::gradients_square_sum(ExchangeSeconds& seconds) {
   const float* gradients = arenas_.gradients.as<float>();
-  if (shards_.gradients.empty()) return sum_of_squares({gradients, arenas_.layout.parameter_elements});
+  if (shards_.gradients.empty())
+    return sum_of_squares({gradients, arenas_.layout.parameter_elements}, threads_);
   double* at = square_sums_.data() + square_bounds_[static_cast<size_t>(communicator_.rank())];
   for (Range range : owned_) {
-    block_sums_of_squares({gradients + range.begin, range.size()}, at);
+    block_sums_of_squares({gradients + range.begin, range.size()}, at, threads_);
     at += norm_blocks_in(range);
   }
   exchanger_.submit(*this, buckets_.size());

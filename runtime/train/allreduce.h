@@ -19,6 +19,7 @@ namespace trireme {
 struct AllReduceOptions {
   size_t bucket_bytes = size_t{4} << 20;
   double clip_norm = 0;  // 0: no clipping
+  int threads = 1;       // of the thread that steps: for norms and updates
 };
 
 // 1. As ranges become ready they gather until a bucket of bucket_bytes is full; buckets lie at multiples of
@@ -85,6 +86,7 @@ class AllReduceStrategy : public Strategy, private ExchangeWork {
   std::unique_ptr<Optimizer> optimizer_;
   size_t bucket_elements_;
   double clip_norm_;
+  int threads_;
   Shards shards_;
   std::vector<Range> buckets_;         // of a step; those of shards_.gradients come first
   std::vector<Range> owned_;           // of the gradients that the rank has got once they are scattered
@@ -96,6 +98,7 @@ class AllReduceStrategy : public Strategy, private ExchangeWork {
   double norm_ = 0;       // of the step's gradients, where it was taken
   size_t ready_ = 0;      // gradients [0, ready_) are final on this rank
   size_t submitted_ = 0;  // buckets on their way
+  bool finite_ = true;    // what one rank has found of them, without clipping
 };
 
 }  // namespace trireme

@@ -21,7 +21,8 @@ class ParameterAverage {
 
   // average = d * average + (1 - d) * parameters, after update number `updates` (1 after the first), with
   // d = min(decay, (1 + updates) / (10 + updates)), so that the values at the start are soon forgotten.
-  void follow(const Arenas& arenas, int64_t updates);
+  // `threads` share the work out.
+  void follow(const Arenas& arenas, int64_t updates, int threads = 1);
   // Parameters and average change places. Twice leaves everything as it was, to the bit.
   void swap(Arenas& arenas);
   // Starts again at the parameters.

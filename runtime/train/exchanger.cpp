@@ -52,9 +52,11 @@ void Exchanger::reserve(size_t jobs) {
 
 void Exchanger::submit(ExchangeWork& work, size_t job) {
   if (!overlaps()) {
+    StepPart part = timeline_ != nullptr ? timeline_->enter(StepPart::exchange) : StepPart::other;
     Clock::time_point start = Clock::now();
     work.exchange(job);
     exposed_seconds_ += seconds_since(start);
+    if (timeline_ != nullptr) timeline_->enter(part);
     return;
   }
   {
@@ -74,6 +76,14 @@ ExchangeSeconds Exchanger::finish() {
   ExchangeSeconds seconds{exposed_seconds_, 0};
   exposed_seconds_ = 0;
   if (!overlaps()) return seconds;
+  StepPart part = timeline_ != nullptr ? timeline_->enter(StepPart::exchange) : StepPart::other;
+  seconds = wait();
+  if (timeline_ != nullptr) timeline_->enter(part);
+  return seconds;
+}
+
+ExchangeSeconds Exchanger::wait() {
+  ExchangeSeconds seconds;
   Clock::time_point start = Clock::now();
   {
     std::lock_guard lock(mutex_);
@@ -110,7 +120,9 @@ void Exchanger::run_jobs() {
     {
       std::lock_guard lock(mutex_);
       running_ = false;
-      busy_seconds_ += seconds_since(began_);
+      Clock::time_point end = Clock::now();
+      busy_seconds_ += seconds_between(began_, end);
+      if (timeline_ != nullptr) timeline_->exchange_done({began_, end, static_cast<int64_t>(job.number)});
       failure_ = failure;
       if (!failure) done_ = done_.load() + 1;
     }

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "exec/step_timeline.h"
 #include "train/placement.h"
 
 namespace trireme {
@@ -58,6 +59,9 @@ class Exchanger {
   Exchanger(const Exchanger&) = delete;
   Exchanger& operator=(const Exchanger&) = delete;
 
+  // Between steps. Tells `timeline` (null: nobody) how the step's thread waits or exchanges, and what the
+  // communication thread does meanwhile.
+  void observe(StepTimeline* timeline) { timeline_ = timeline; }
   bool overlaps() const { return thread_.joinable(); }
   // Before the first submit: room for `jobs` more between two calls of finish(), so that a step allocates
   // nothing.
@@ -79,6 +83,7 @@ class Exchanger {
     size_t number = 0;
   };
   void run_jobs();
+  ExchangeSeconds wait();
   bool idle() const { return done_.load() == submitted_.load(); }
 
   std::vector<Job> queue_;  // a ring
@@ -92,7 +97,8 @@ class Exchanger {
   std::chrono::steady_clock::time_point began_;
   double busy_seconds_ = 0;     // of jobs done in the thread since the last finish()
   double exposed_seconds_ = 0;  // of exchanges that ran at once
-  std::thread thread_;          // last: it uses the others
+  StepTimeline* timeline_ = nullptr;
+  std::thread thread_;  // last: it uses the others
 };
 
 }  // namespace trireme

@@ -20,8 +20,8 @@ class GanLearner : public Learner {
  public:
   explicit GanLearner(const LearnerSetting& setting) : Learner(setting) {
     for (const NetGraphs& graphs : net_graphs(config_, sample_)) {
-      nets_.push_back(
-          std::make_unique<Net>(config_, graphs, setting.sizes, setting.communicator, *exchanger_));
+      nets_.push_back(std::make_unique<Net>(config_, graphs, setting.sizes, setting.communicator, *exchanger_,
+                                            setting.threads));
     }
     std::array<const Arenas*, 2> frozen{&discriminator().arenas(), nullptr};
     bind_nets(frozen);

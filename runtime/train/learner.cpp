@@ -53,6 +53,12 @@ void Learner::set_piece(int64_t piece) {
   sharing_.rank = piece;
 }
 
+void Learner::observe(StepTimeline* timeline) {
+  timeline_ = timeline;
+  exchanger_->observe(timeline);
+  for (const auto& net : nets_) net->observe(timeline);
+}
+
 StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   StepOutcome outcome;
   for (const auto& net : nets_) {
@@ -70,6 +76,7 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
     net->begin_step(settings, request.stop_vote);
   }
   compute(batch, scalars_of(batch, request.step));
+  enter(StepPart::check);
   bool losses_finite = true, gradients_finite = true;
   for (const auto& net : nets_) {
     StepReport report = net->finish_exchange();
@@ -82,9 +89,14 @@ StepOutcome Learner::step(const Batch& batch, const StepRequest& request) {
   outcome.stop_voted = nets_.front()->stop_voted();
   fill_losses(outcome);
   judge(losses_finite, gradients_finite, outcome);
-  if (!outcome.applied) return outcome;
+  if (!outcome.applied) {
+    enter(StepPart::other);
+    return outcome;
+  }
+  enter(StepPart::update);
   for (const auto& net : nets_) outcome.exchange += net->update();
   parameters_changed();
+  enter(StepPart::other);
   return outcome;
 }
 

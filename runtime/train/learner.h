@@ -27,7 +27,7 @@ struct LearnerSetting {
   SampleShape sample;
   BatchSizes sizes;
   RunLength length;
-  int threads = 1;  // of the backend
+  int threads = 1;  // of the backend, and of what works on the arenas
   Communicator& communicator;
   bool overlap = false;  // a communication thread: overlaps_exchange()
   // Losses, gradients and statistics are means over this rank's own samples, not its share of the global
@@ -81,6 +81,10 @@ class Learner {
   // Loader::on_demand for that piece holds. Throws GraphError where there is no such piece, or where shards
   // of virtual ranks are cut.
   void set_piece(int64_t piece);
+
+  // Between steps: tells `timeline` what the following ones do; null: nobody. It stays until the last of
+  // them.
+  void observe(StepTimeline* timeline);
 
   // Computes a step's gradients again without exchanging or updating anything, looking at every tensor of
   // this rank.
@@ -141,11 +145,15 @@ class Learner {
   std::vector<std::unique_ptr<Net>> nets_;
 
  private:
+  void enter(StepPart part) const {
+    if (timeline_ != nullptr) timeline_->enter(part);
+  }
   // What a step's losses and gradients come to: whether it may be applied, and what the loss scale makes of
   // it.
   void judge(bool losses_finite, bool gradients_finite, StepOutcome& outcome);
 
   std::optional<LossScale> loss_scale_;
+  StepTimeline* timeline_ = nullptr;
 };
 
 // As long as it lives, nets compute with their parameters' moving averages; where a run keeps none it does

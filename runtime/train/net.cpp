@@ -2,20 +2,32 @@
 
 #include <cstring>
 
+#include "base/clones.h"
+#include "base/parallel.h"
 #include "exec/initialize.h"
 #include "train/strategies.h"
 
 namespace trireme {
+namespace {
+
+constexpr int64_t values_at_once = 1 << 15;
+
+TRIREME_CLONES void add_to(size_t n, const float* __restrict sum, float* __restrict gradients) {
+  for (size_t i = 0; i < n; ++i) gradients[i] = sum[i] + gradients[i];
+}
+
+}  // namespace
 
 Net::Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator,
-         Exchanger& exchanger)
+         Exchanger& exchanger, int threads)
     : name_(graphs.name),
       optimizer_(graphs.optimizer),
       seed_(static_cast<uint64_t>(config.run.seed)),
       communicator_(communicator),
+      threads_(threads),
       programs_(graphs, sizes, compile_options(config)),
       arenas_(std::make_unique<Arenas>(programs_.layout(), communicator)),
-      strategy_(make_strategy(config, optimizer_, *arenas_, communicator, exchanger)),
+      strategy_(make_strategy(config, optimizer_, *arenas_, communicator, exchanger, threads)),
       range_ready_([this](Range range) { ready(range); }) {
   for (int i = 0; i < sizes.sharing.most_sums(); ++i) sums_.emplace_back(arenas_->gradients.bytes());
   float* gradients = arenas_->gradients.as<float>();
@@ -65,9 +77,9 @@ Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece,
     if (!looking_->has_value()) *looking_ = found;
   } else if (piece.ends) {
     merges_ = piece.merges;
-    executor.step(inputs, scalars, range_ready_);
+    executor.step(inputs, scalars, range_ready_, timeline_);
   } else {
-    executor.step(inputs, scalars);
+    executor.step(inputs, scalars, {}, timeline_);
     keep_sum(piece);
   }
   return executor;
@@ -76,7 +88,10 @@ Executor& Net::run(std::span<const void* const> inputs, const MicroBatch& piece,
 void Net::add_kept(int newest, Range range) {
   float* gradients = arenas_->gradients.as<float>();
   const float* sum = sums_[kept_ - 1 - static_cast<size_t>(newest)].as<float>();
-  for (size_t i = range.begin; i < range.end; ++i) gradients[i] = sum[i] + gradients[i];
+  for_each_part(
+      threads_, static_cast<int64_t>(range.size()), values_at_once, [&](int64_t begin, int64_t end) {
+        add_to(static_cast<size_t>(end - begin), sum + range.begin + begin, gradients + range.begin + begin);
+      });
 }
 
 void Net::keep_sum(const MicroBatch& piece) {
@@ -84,9 +99,13 @@ void Net::keep_sum(const MicroBatch& piece) {
   for (int i = 0; i < piece.merges; ++i) add_kept(i, all);
   kept_ -= static_cast<size_t>(piece.merges);
   Buffer& newest = sums_.at(kept_++);
-  std::memcpy(newest.data(), arenas_->gradients.data(), all.size() * sizeof(float));
+  const float* gradients = arenas_->gradients.as<float>();
+  for_each_part(threads_, static_cast<int64_t>(all.size()), values_at_once, [&](int64_t begin, int64_t end) {
+    std::memcpy(newest.as<float>() + begin, gradients + begin,
+                static_cast<size_t>(end - begin) * sizeof(float));
+  });
   // No program writes the vote: it stays in the arena and is counted once, with the last piece.
-  newest.as<float>()[stop_votes_ - arenas_->gradients.as<float>()] = 0;
+  newest.as<float>()[stop_votes_ - gradients] = 0;
 }
 
 void Net::ready(Range range) {
@@ -106,7 +125,7 @@ void Net::run_nothing(const MicroBatch& piece) {
 
 ExchangeSeconds Net::update() {
   ExchangeSeconds seconds = strategy_->update();
-  if (average_) average_->follow(*arenas_, updates_ + 1);
+  if (average_) average_->follow(*arenas_, updates_ + 1, threads_);
   return seconds;
 }
 

@@ -22,9 +22,10 @@ namespace trireme {
 class Net {
  public:
   // Compiles all programs and fills the arenas by config.run.seed. Throws ConfigError (the model does not fit
-  // the samples). `config`, `communicator` and `exchanger` outlive the net.
+  // the samples). `config`, `communicator` and `exchanger` outlive the net. `threads` of the calling thread's
+  // team, the backend's, work on the arenas.
   Net(const Config& config, const NetGraphs& graphs, const BatchSizes& sizes, Communicator& communicator,
-      Exchanger& exchanger);
+      Exchanger& exchanger, int threads = 1);
   Net(const Net&) = delete;
   Net& operator=(const Net&) = delete;
 
@@ -59,6 +60,8 @@ class Net {
   ExchangeSeconds update();
   void collect_gradients() { strategy_->collect_gradients(); }
 
+  // Tells `timeline` of every kernel; null: nobody.
+  void observe(StepTimeline* timeline) { timeline_ = timeline; }
   // Until it is called with null, run() looks for nan and infinity instead of learning: strategies are told
   // nothing, and `finding` gets the first place.
   void look_for_non_finite(std::optional<NonFinite>* finding) { looking_ = finding; }
@@ -83,6 +86,7 @@ class Net {
   OptimizerConfig optimizer_;
   uint64_t seed_;
   Communicator& communicator_;
+  int threads_;
   Programs programs_;
   std::unique_ptr<Arenas> arenas_;
   std::unique_ptr<Strategy> strategy_;
@@ -91,6 +95,7 @@ class Net {
   size_t kept_ = 0;           // of them hold something
   int merges_ = 0;            // of the last piece
   std::optional<NonFinite>* looking_ = nullptr;
+  StepTimeline* timeline_ = nullptr;
   int64_t updates_ = 0;               // done before the step that runs
   std::vector<const float*> losses_;  // in the statistics behind the gradients
   float* stop_votes_;                 // there too

@@ -7,7 +7,8 @@
 
 namespace trireme {
 
-PieceStrategy::PieceStrategy(Arenas& arenas, double clip_norm) : arenas_(arenas), clip_norm_(clip_norm) {
+PieceStrategy::PieceStrategy(Arenas& arenas, double clip_norm, int threads)
+    : arenas_(arenas), clip_norm_(clip_norm), threads_(threads) {
   if (arenas.type != DType::float32) throw GraphError("parameter_server: arenas of float32 are needed");
 }
 
@@ -35,11 +36,11 @@ StepReport PieceStrategy::finish_exchange() {
   double factor = settings_.gradient_scale;
   if (clip_norm_ > 0 && settings_.sample_share > 0) {
     report.gradient_norm =
-        std::sqrt(sum_of_squares(gradients)) * settings_.gradient_scale / settings_.sample_share;
+        std::sqrt(sum_of_squares(gradients, threads_)) * settings_.gradient_scale / settings_.sample_share;
     report.finite = std::isfinite(report.gradient_norm);
     factor *= clip_factor(report.gradient_norm, clip_norm_);
   } else {
-    report.finite = all_finite(gradients);
+    report.finite = all_finite(gradients, threads_);
   }
   if (report.finite && factor != 1) {
     auto scale = static_cast<float>(factor);

@@ -19,8 +19,8 @@ namespace trireme {
 // 3. float16's loss scale is divided out, so that what is pushed does not depend on it.
 class PieceStrategy : public Strategy {
  public:
-  // `arenas` must be float32 and outlive the strategy. clip_norm 0: no clipping.
-  PieceStrategy(Arenas& arenas, double clip_norm);
+  // `arenas` must be float32 and outlive the strategy. clip_norm 0: no clipping. `threads` take the norm.
+  PieceStrategy(Arenas& arenas, double clip_norm, int threads = 1);
 
   std::string name() const override { return "parameter_server"; }
   void begin_step(const StepSettings& settings) override;
@@ -39,6 +39,7 @@ class PieceStrategy : public Strategy {
  private:
   Arenas& arenas_;
   double clip_norm_;
+  int threads_;
   StepSettings settings_;
   size_t ready_ = 0;  // gradients [0, ready_) are final
 };

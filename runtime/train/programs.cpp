@@ -66,7 +66,9 @@ CompileOptions compile_options(const Config& config) {
 
 std::unique_ptr<Backend> make_backend(const TrainConfig& train, int threads) {
   if (train.backend == "reference") return make_reference_backend();
-  if (train.backend == "cpu") return make_cpu_backend({.threads = threads});
+  if (train.backend == "cpu") {
+    return make_cpu_backend({.threads = threads, .matrix_units = train.matrix_units});
+  }
   throw ConfigError("train.backend = \"{}\": no such backend", train.backend);
 }
 

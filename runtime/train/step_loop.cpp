@@ -221,8 +221,10 @@ class StepLoop {
   int64_t validation_step() const { return position_.validation ? position_.validation->step : -1; }
 
   void step() {
+    if (options_.timeline != nullptr) options_.timeline->begin_step();
     Clock::time_point start = Clock::now();
     std::optional<Batch> batch = loader_->next();
+    if (options_.timeline != nullptr) options_.timeline->enter(StepPart::other);
     if (!batch || batch->step != position_.step) {
       throw DataError("{}: the loader ended before step {}", session_.data.training->path().string(),
                       position_.step);
@@ -250,6 +252,7 @@ class StepLoop {
                 outcome.exchange.exposed, outcome.exchange.hidden},
                batch->global_count);
     tell(outcome);
+    if (options_.timeline != nullptr) options_.timeline->end_step();
   }
 
   void tell(const StepOutcome& outcome) {

@@ -23,8 +23,10 @@ size_t piece_bytes(const CommConfig& comm, size_t gradient_bytes, bool overlaps)
 }
 
 std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerConfig& optimizer,
-                                         Arenas& arenas, Communicator& communicator, Exchanger& exchanger) {
+                                         Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
+                                         int threads) {
   AllReduceOptions options;
+  options.threads = threads;
   options.bucket_bytes =
       piece_bytes(config.comm, arenas.layout.gradient_elements * sizeof(float), exchanger.overlaps());
   options.clip_norm = config.train.gradient_clip_norm;
@@ -42,18 +44,18 @@ std::unique_ptr<Strategy> make_allreduce(const Config& config, const OptimizerCo
 
 // The servers have the optimizer.
 std::unique_ptr<Strategy> make_parameter_server(const Config& config, const OptimizerConfig&, Arenas& arenas,
-                                                Communicator& communicator, Exchanger&) {
+                                                Communicator& communicator, Exchanger&, int threads) {
   if (communicator.size() > 1) {
     throw GraphError("parameter_server: a worker computes by itself, not in a group of {}",
                      communicator.size());
   }
-  return std::make_unique<PieceStrategy>(arenas, config.train.gradient_clip_norm);
+  return std::make_unique<PieceStrategy>(arenas, config.train.gradient_clip_norm, threads);
 }
 
 struct Row {
   std::string_view mode;
-  std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&,
-                                    Exchanger&);
+  std::unique_ptr<Strategy> (*make)(const Config&, const OptimizerConfig&, Arenas&, Communicator&, Exchanger&,
+                                    int threads);
 };
 
 constexpr std::array rows{
@@ -64,9 +66,11 @@ constexpr std::array rows{
 }  // namespace
 
 std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
-                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger) {
+                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
+                                        int threads) {
   for (const Row& row : rows) {
-    if (row.mode == config.parallel.mode) return row.make(config, optimizer, arenas, communicator, exchanger);
+    if (row.mode == config.parallel.mode)
+      return row.make(config, optimizer, arenas, communicator, exchanger, threads);
   }
   throw ConfigError("{}: parallel.mode = \"{}\": no such strategy", config.where("parallel.mode"),
                     config.parallel.mode);

@@ -17,9 +17,10 @@ namespace trireme {
 // or a GAN's config.discriminator_optimizer). `arenas` (float32), `communicator` and `exchanger`
 // outlive it. Throws
 // ConfigError naming the key when there is no such mode. For "parameter_server" it is the workers', which
-// leaves gradients where they are.
+// leaves gradients where they are. `threads` of the calling thread's team take norms and update.
 std::unique_ptr<Strategy> make_strategy(const Config& config, const OptimizerConfig& optimizer,
-                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger);
+                                        Arenas& arenas, Communicator& communicator, Exchanger& exchanger,
+                                        int threads = 1);
 std::vector<std::string_view> strategy_modes();
 
 // The parameter arena's tensors as parameter groups see them.

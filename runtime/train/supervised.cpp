@@ -13,7 +13,8 @@ class SupervisedLearner : public Learner {
  public:
   explicit SupervisedLearner(const LearnerSetting& setting) : Learner(setting) {
     NetGraphs graphs = net_graphs(config_, sample_).front();
-    nets_.push_back(std::make_unique<Net>(config_, graphs, setting.sizes, setting.communicator, *exchanger_));
+    nets_.push_back(std::make_unique<Net>(config_, graphs, setting.sizes, setting.communicator, *exchanger_,
+                                          setting.threads));
     bind_nets({});
   }
 

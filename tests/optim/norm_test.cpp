@@ -38,6 +38,33 @@ TEST(SumOfSquares, lets_nan_and_infinity_through) {
   EXPECT_TRUE(std::isinf(sum_of_squares(values)));
 }
 
+// More blocks than are summed at once, and a last one that is short.
+TEST(SumOfSquares, does_not_depend_on_the_number_of_threads) {
+  std::vector<float> values(1024 * norm_block + 3 * norm_block + 7);
+  RandomStream stream(4, Purpose::test);
+  for (float& value : values) value = stream.normal();
+  std::vector<double> blocks(1028);
+  block_sums_of_squares(values, blocks.data());
+  double sum = 0;
+  for (double block : blocks) sum += block;
+  for (int threads : {1, 2, 3}) EXPECT_EQ(sum_of_squares(values, threads), sum) << threads;
+}
+
+TEST(AllFinite, sees_one_value_in_any_threads_part) {
+  for (int threads : {1, 2, 3}) {
+    std::vector<float> values(100003, -1.0f);
+    EXPECT_TRUE(all_finite(values, threads));
+    for (size_t at : {size_t{0}, size_t{49999}, size_t{100002}}) {
+      for (float broken :
+           {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+        values[at] = broken;
+        EXPECT_FALSE(all_finite(values, threads)) << at;
+        values[at] = 1;
+      }
+    }
+  }
+}
+
 TEST(ClipFactor, only_shortens) {
   EXPECT_EQ(clip_factor(0.5, 1.0), 1.0);
   EXPECT_EQ(clip_factor(1.0, 1.0), 1.0);

@@ -161,6 +161,37 @@ TEST_P(Rules, DoNotDependOnTheCut) {
   EXPECT_EQ(a, b);  // to the bit
 }
 
+// A range that several threads share out, in spans smaller and larger than a thread's part.
+TEST_P(Rules, DoNotDependOnTheNumberOfThreads) {
+  OptimizerConfig config = config_of(std::string(GetParam()));
+  std::vector<UpdateSpan> spans;
+  for (size_t size : {48, 100000, 16, 70000, 32, 40000}) {
+    size_t begin = spans.empty() ? 0 : spans.back().range.end;
+    spans.push_back({.range = {begin, begin + size},
+                     .learning_rate_factor = 1.0 / static_cast<double>(1 + spans.size()),
+                     .weight_decay = 0.01 * static_cast<double>(spans.size())});
+  }
+  size_t size = spans.back().range.end;
+  auto values = [&](uint64_t seed) {
+    RandomStream stream(seed, Purpose::test);
+    std::vector<float> drawn(size);
+    for (float& value : drawn) value = stream.normal();
+    return drawn;
+  };
+  std::vector<float> alone;
+  for (int threads : {1, 2, 3}) {
+    auto optimizer = make_optimizer(config, spans);
+    optimizer->use_threads(threads);
+    std::vector<float> p = values(1);
+    for (int64_t t = 0; t < 3; ++t) {
+      std::vector<float> g = values(50 + static_cast<uint64_t>(t));
+      optimizer->update({0, size}, p.data(), g.data(), {0.1, t, 0.5});
+    }
+    if (threads == 1) alone = p;
+    EXPECT_EQ(p, alone) << threads << " threads";  // to the bit
+  }
+}
+
 TEST_P(Rules, LeavePaddingZero) {
   OptimizerConfig config = config_of(std::string(GetParam()), 0.1);
   auto optimizer = make_optimizer(config, one_tensor(32, config));

@@ -23,6 +23,8 @@ TEST_F(PredictData, ScoresAreThoseOfTheLastValidation) {
     EXPECT_EQ(scores.accuracy, last.accuracy) << name;
     EXPECT_NEAR(scores.loss, last.loss, 1e-6) << name;
     EXPECT_FALSE(scores.perplexity);
+    // The forward passes are a part of the whole.
+    EXPECT_GE(scores.forward_samples_per_second, 37 / scores.seconds);
   }
 }
 

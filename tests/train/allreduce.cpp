@@ -138,16 +138,17 @@ TEST(AllReduce, updates_only_when_told) {
 
 // Seen before anything is updated, on every rank, wherever it came from; the statistics are not its concern.
 TEST(AllReduce, tells_of_gradients_that_are_no_numbers) {
-  for (double clip_norm : {0.0, 1.0}) {
-    run_ranks(2, [clip_norm](Communicator& communicator) {
+  for (auto [ranks, clip_norm] : {std::pair{1, 0.0}, {1, 1.0}, {2, 0.0}, {2, 1.0}}) {
+    run_ranks(ranks, [clip_norm = clip_norm](Communicator& communicator) {
       Arenas arenas(layout());
       Exchanger exchanger(false);
       AllReduceStrategy strategy(arenas, communicator, exchanger, plain_sgd(), {.clip_norm = clip_norm});
       auto exchange = [&](size_t place, float value) {
         fill_gradients(arenas, communicator.rank());
-        if (communicator.rank() == 1) arenas.gradients.as<float>()[place] = value;
+        if (communicator.rank() == communicator.size() - 1) arenas.gradients.as<float>()[place] = value;
         strategy.begin_step({});
-        strategy.range_ready({0, 224});
+        strategy.range_ready({0, 112});
+        strategy.range_ready({112, 224});
         return strategy.finish_exchange().finite;
       };
       EXPECT_TRUE(exchange(0, 1));
