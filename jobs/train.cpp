@@ -12,6 +12,7 @@
 #include "train/job_end.h"
 #include "train/parameter_server/run.h"
 #include "train/plan_report.h"
+#include "train/profile/run.h"
 #include "train/train.h"
 
 namespace {
@@ -27,6 +28,10 @@ const CommandSpec command{
             {"--fresh", "",
              "Start anew: remove the run directory's checkpoints and metrics instead of resuming."},
             {"--plan", "", "Print what would run (nodes, shapes, FLOPs, bytes) and touch nothing."},
+            {"--profile", "N",
+             "Time N steps from a fresh start, print where their time goes (by op and by phase, beside what "
+             "this machine can do) and write DIR/profile.json, a trace for Perfetto or chrome://tracing. "
+             "Nothing is trained on, saved or resumed; a run in DIR stays as it is."},
             {"--join", "",
              "With parallel.mode = \"parameter_server\": be one more worker of the job that runs in "
              "--run-dir."},
@@ -40,10 +45,11 @@ const CommandSpec command{
         "step with its state saved and exit code 75.",
     .examples = {"trireme-train configs/fashion_cnn_quick.toml",
                  "mpirun -n 2 trireme-train configs/fashion_cnn_quick.toml --set train.epochs=3",
-                 "trireme-train configs/fashion_cnn.toml --plan"},
+                 "trireme-train configs/fashion_cnn.toml --plan",
+                 "trireme-train configs/fashion_cnn.toml --profile 100"},
     .files = {"DIR/config.toml  the resolved config", "DIR/metrics.jsonl  a JSON object a line",
               "DIR/summary.json  how the run ended", "DIR/log.txt  what was said",
-              "DIR/checkpoints/  the newest checkpoints"},
+              "DIR/checkpoints/  the newest checkpoints", "DIR/profile.json  the trace of --profile"},
 };
 
 // The ranks agree on stopping anyhow: one of them looks at the clock.
@@ -57,6 +63,32 @@ TrainOptions options_of(const CommandLine& line, const Config& config) {
   options.fresh = line.has("--fresh");
   options.quiet = line.has("--quiet");
   return options;
+}
+
+// What is wrong with --profile on the command line.
+void check_profile(const CommandLine& line) {
+  if (!line.has("--profile")) return;
+  profile_steps_of(line.value("--profile"));
+  for (const char* other : {"--plan", "--fresh", "--join"}) {
+    if (line.has(other)) {
+      throw UsageError("--profile with {}: a profile only measures; leave one of the two out", other);
+    }
+  }
+}
+
+int run_profile(const CommandLine& line, const Config& config, World& world, const TrainOptions& options) {
+  ProfileOptions profile;
+  profile.run_directory = options.run_directory;
+  profile.steps = profile_steps_of(line.value("--profile"));
+  profile.stop_requested = options.stop_requested;
+  ProfileOutcome outcome = profile_training(config, world.communicator(), profile);
+  if (world.rank() == 0 && outcome.stopped) {
+    std::fputs("stopped by request before all steps were timed: there is no profile\n", stderr);
+  } else if (world.rank() == 0) {
+    std::printf("%s\ntrace of all ranks: %s (open it in https://ui.perfetto.dev or chrome://tracing)\n",
+                outcome.report.c_str(), outcome.file.c_str());
+  }
+  return static_cast<int>(outcome.stopped ? ExitCode::stopped : ExitCode::done);
 }
 
 // Without MPI: processes of this mode must not die of each other.
@@ -78,6 +110,7 @@ int body(int argc, char** argv) {
     if (rank_from_environment() == 0) std::fputs(line.answer.c_str(), stdout);
     return static_cast<int>(ExitCode::done);
   }
+  check_profile(line);
   // Everything that can be wrong with config and files is found before MPI is started or memory taken.
   Config config = load_config(line.config, line.overrides);
   require_training_keys(config);
@@ -99,6 +132,7 @@ int body(int argc, char** argv) {
     return static_cast<int>(ExitCode::done);
   }
 
+  if (line.has("--profile")) require_profile(config);
   if (served) return run_served(line, config);
   if (line.has("--join")) {
     throw ConfigError("{}: --join: parallel.mode = \"{}\" has no workers that come later",
@@ -113,6 +147,7 @@ int body(int argc, char** argv) {
     options.exchange = world.backend();
   }
   options.stop_requested = stop_of(config, world.rank() == 0);
+  if (line.has("--profile")) return run_profile(line, config, world, options);
   TrainResult result = train(config, world.communicator(), options);
   return static_cast<int>(result.state == Outcome::stopped ? ExitCode::stopped : ExitCode::done);
 }

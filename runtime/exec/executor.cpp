@@ -104,15 +104,18 @@ void Executor::set_inputs(std::span<const void* const> inputs) {
   }
 }
 
-void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars,
-                    const RangeReady& ready) {
+void Executor::step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready,
+                    StepTimeline* timeline) {
   set_inputs(inputs);
   size_t told = 0;
+  if (timeline != nullptr) timeline->mark();
   for (const Bound& bound : nodes_) {
     bound.kernel(scalars);
+    if (timeline != nullptr) timeline->kernel_done(program_, bound.node);
     if (!bound.ready.empty() && ready) {
       ready(bound.ready);
       told = bound.ready.end;
+      if (timeline != nullptr) timeline->mark();
     }
   }
   if (ready && told < gradient_elements_) ready({told, gradient_elements_});

@@ -12,6 +12,7 @@
 #include "exec/arenas.h"
 #include "exec/non_finite.h"
 #include "exec/program.h"
+#include "exec/step_timeline.h"
 
 namespace trireme {
 
@@ -31,7 +32,9 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   // Runs the program once. `inputs` are the addresses of the graph's inputs in the order of graph.inputs.
-  void step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready = {});
+  // `timeline`, if any, is told of every kernel as it is done; the bits are the same with and without.
+  void step(std::span<const void* const> inputs, const StepScalars& scalars, const RangeReady& ready = {},
+            StepTimeline* timeline = nullptr);
 
   // Runs the program once and tells nobody of gradients, looking for nan and infinity: in parameters, states,
   // frozen parameters and inputs (in this order), then in the outputs of every node as it is done. The first

@@ -45,6 +45,7 @@ enum class Go {
 
 struct KeptState;
 class DataFiles;
+class StepTimeline;
 
 struct TrainOptions {
   std::filesystem::path run_directory;
@@ -75,6 +76,8 @@ struct TrainOptions {
   // Data files that earlier runs of this process have opened, and where this one leaves its own; null for
   // none. May be shared by threads.
   DataFiles* files = nullptr;
+  // Told of each step's beginning and end; the learner is to be given the same (Learner::observe). Null: none.
+  StepTimeline* timeline = nullptr;
 };
 
 // As in summary.json, the same on every rank.
