@@ -64,6 +64,7 @@ BENCHMARK_CAPTURE(training_step, gpt_bfloat16_1_thread, "gpt", 1, DType::bfloat1
     ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(training_step, gpt_2_threads, "gpt", 2)
     ->Arg(64)
+    ->Arg(16)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(training_step, lenet_2_threads, "lenet", 2)
@@ -71,6 +72,11 @@ BENCHMARK_CAPTURE(training_step, lenet_2_threads, "lenet", 2)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(training_step, cnn_2_threads, "cnn", 2)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, cnn4_1_thread, "cnn4", 1)->Arg(64)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(training_step, cnn4_2_threads, "cnn4", 2)
     ->Arg(64)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
