@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "comm/fabric.h"
+#include "comm/fatal_signals.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
 #include "comm/world.h"
@@ -157,6 +158,7 @@ int end_job(const std::string& name, const Failure& failure) {
 }  // namespace
 
 int run_main(const std::string& name, int argc, char** argv, const std::function<int(int, char**)>& body) {
+  tell_fatal_signals(name);
   try {
     return body(argc, argv);
   } catch (...) {

@@ -19,6 +19,7 @@ namespace trireme {
 //   MPI_Abort(MPI_COMM_WORLD, code), which takes all ranks down within seconds, also those that wait in a
 //   collective. MPI_Finalize is never called after an error. Rank 0 speaks first, so that an error that all
 //   ranks raise alike stands once.
+// A fatal signal is told too (fatal_signals.h), and ends the process as that signal.
 // Under srun this needs -K1 (kill the step on a bad exit), under mpirun nothing.
 // name: the executable's, e.g. "trireme-train".
 int run_main(const std::string& name, int argc, char** argv, const std::function<int(int, char**)>& body);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "comm/fabric.h"
+#include "comm/fatal_signals.h"
 #include "comm/local_letters.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_defaults.h"
@@ -38,6 +39,7 @@ World::World(const CommOptions& options)
   std::optional<LocalDeadline> deadline;  // until the watchdog stands
   deadline.emplace("starting MPI (MPI_Init and what ranks tell each other first)", options.timeout_seconds);
   check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  tell_fatal_signals_again();
   init_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (provided < MPI_THREAD_MULTIPLE) {
     throw CommError(

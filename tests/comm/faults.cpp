@@ -107,6 +107,21 @@ TEST(Faults, AKilledRankEndsTheJob) {
   EXPECT_LT(result.seconds, soon);
 }
 
+// UCX's own handler of such signals frees memory, and waits for the lock that malloc held.
+TEST(Faults, ACrashInsideMallocEndsTheProcess) {
+  Result alone = run(std::string(FAULTY_JOB) + " crash-in-malloc");
+  EXPECT_EQ(alone.code, 139) << alone.output;
+  EXPECT_LT(alone.seconds, soon);
+  EXPECT_THAT(alone.output, HasSubstr(fmt::format("trireme-faulty: error: rank 0 on {}: signal 11, segmentation "
+                                                  "fault, at address 0x",
+                                                  host_name())));
+  EXPECT_THAT(alone.output, HasSubstr("malloc"));  // in the stack
+  Result result = mpirun(2, "crash-in-malloc 1");
+  EXPECT_EQ(result.code, 139) << result.output;
+  EXPECT_LT(result.seconds, soon);
+  EXPECT_THAT(result.output, HasSubstr("rank 1 on " + host_name() + ": signal 11"));
+}
+
 TEST(Faults, ASignalStopsAllRanksTogether) {
   // mpirun passes SIGUSR1 on to the ranks; only after they listen.
   std::string script = fmt::format(

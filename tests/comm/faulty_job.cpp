@@ -20,6 +20,20 @@ namespace {
 
 using namespace trireme;
 
+// What a write beyond a block's end does: malloc comes upon a link that leads nowhere, and holds its lock then.
+[[noreturn]] void crash_in_malloc() {
+  StopSignals listening;  // a second thread: without one malloc takes no lock
+  void* volatile before = std::malloc(5000);
+  void* volatile freed = std::malloc(5000);
+  void* volatile behind = std::malloc(5000);  // else what is freed would join what is free already
+  std::free(freed);
+  static_cast<void* volatile*>(freed)[1] = reinterpret_cast<void*>(8);  // the list's backward link
+  freed = std::malloc(9000);
+  std::free(before);
+  std::free(behind);
+  throw CommError("malloc has not noticed");
+}
+
 int body(int argc, char** argv) {
   std::string fault = argc > 1 ? argv[1] : "none";
   int culprit = argc > 2 ? std::stoi(argv[2]) : 0;
@@ -82,6 +96,7 @@ int body(int argc, char** argv) {
     }
     if (fault == "leave") return 0;  // in good order, while the others wait
     if (fault == "crash") ::abort();
+    if (fault == "crash-in-malloc") crash_in_malloc();
     if (fault == "thread") {
       // A thread of ours waits in a collective that the others never come to, and unwinding joins it: the
       // case of a strategy with a communication thread. The others fail a moment later and end the job.
