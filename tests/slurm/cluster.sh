@@ -84,6 +84,16 @@ need_data() {
   "$BIN_DIR/trireme-prepare" "$SOURCE_DIR/configs/prepare_fashion_mnist.toml" >/dev/null
 }
 
+# steps_lasting SECONDS FEWEST CONFIG KEYS...: how many steps one rank here does in that time, but at least FEWEST: what
+# is to be stopped on the way must not be over before, however fast the machine.
+steps_lasting() {
+  local wanted=$1 fewest=$2 steps=300 seconds
+  shift 2
+  "$BIN_DIR/trireme-train" "$@" --quiet --fresh --set train.steps=$steps --set run.name=speed || fail "the speed cannot be measured"
+  seconds=$(summary speed train_seconds)
+  awk -v w="$wanted" -v f="$fewest" -v n=$steps -v s="$seconds" 'BEGIN { k = int(w * n / s); print k > f ? k : f }'
+}
+
 milliseconds() { date +%s%3N; }
 
 # seconds FROM TO: of two milliseconds, as 1.2
