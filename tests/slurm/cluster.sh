@@ -91,7 +91,7 @@ steps_lasting() {
   shift 2
   "$BIN_DIR/trireme-train" "$@" --quiet --fresh --set train.steps=$steps --set run.name=speed || fail "the speed cannot be measured"
   seconds=$(summary speed train_seconds)
-  awk -v w="$wanted" -v f="$fewest" -v n=$steps -v s="$seconds" 'BEGIN { k = int(w * n / s); print k > f ? k : f }'
+  awk -v w="$wanted" -v f="$fewest" -v n=$steps -v s="$seconds" 'BEGIN { k = int(w * n / s); print (k > f ? k : f) }'
 }
 
 milliseconds() { date +%s%3N; }
