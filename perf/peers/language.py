@@ -4,9 +4,11 @@
 The peer of perf/language. It reads the config.toml that trireme-train left in a run directory, so that net, steps,
 batch, sequence length, rate, schedule, clipping and weight decay are ours to the digit; the text is split and cut into windows as
 our data set is (characters in code-point order, the last part for validation; windows of sequence_length, a new
-offset and order each epoch; our cut between training and validation falls at the nearest line's start). Starting values come from the same distributions by another generator.
+offset and order each epoch; our cut between training and validation falls at the nearest line's start). Starting values come from the same distributions by another generator;
+with --start they are ours, and so are text, offsets and order, which leaves nothing but the arithmetic to differ.
 """
 import argparse
+import itertools
 import json
 import math
 import time
@@ -18,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 import nets
+import order as ours
 
 
 def read_text(path, fraction):
@@ -33,6 +36,29 @@ def windows(tokens, length, offset=0):
     count = (len(tokens) - 1 - offset) // length
     return (tokens[offset:offset + count * length].view(count, length),
             tokens[offset + 1:offset + 1 + count * length].view(count, length))
+
+
+def batches(tokens, length, batch):
+    """Batches without end, of (x, y): windows in an order of this generator's."""
+    while True:
+        x, y = windows(tokens, length, int(torch.randint(length, ())))
+        for chosen in torch.randperm(len(x)).split(batch):
+            yield x.index_select(0, chosen), y.index_select(0, chosen)
+
+
+def our_batches(tokens, length, batch, seed):
+    """The same as a run of ours with that seed visits them."""
+    for epoch in itertools.count():
+        starts = torch.from_numpy(ours.starts_of_epoch(len(tokens), length, seed, epoch))
+        for chosen in starts.split(batch):
+            window = tokens[chosen[:, None] + torch.arange(length + 1)]
+            yield window[:, :-1], window[:, 1:]
+
+
+def our_tokens(path):
+    import h5py
+    with h5py.File(path) as file:
+        return torch.from_numpy(file["tokens"][:].astype(numpy.int64))
 
 
 def rate_at(step, steps, base, schedule):
@@ -75,28 +101,27 @@ def train(options):
     training, validation, vocabulary = read_text(options.text, options.validation_fraction)
     length, batch = config["data"]["sequence_length"], config["data"]["batch"]
     model = nets.build(config, vocabulary)
+    if options.start:
+        nets.take_values(model, config, numpy.load(options.start))
+        training, validation = our_tokens(config["data"]["train"]), our_tokens(config["data"]["validation"])
+        source = our_batches(training, length, batch, options.seed)
+    else:
+        source = batches(training, length, batch)
     optimizer = optimizer_of(model, config["optimizer"])
     clip = config["train"]["gradient_clip_norm"]
 
-    step, begin, loss = 0, time.perf_counter(), None
-    while step < options.steps:
-        x, y = windows(training, length, int(torch.randint(length, ())))
-        order = torch.randperm(len(x))
-        for first in range(0, len(x), batch):
-            if step == options.steps:
-                break
-            chosen = order[first:first + batch]
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(step, options.steps, config["optimizer"]["learning_rate"], config["schedule"])
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config["train"]["precision"] == "bfloat16"):
-                logits = model(x.index_select(0, chosen))
-                loss = functional.cross_entropy(logits.view(-1, vocabulary), y.index_select(0, chosen).view(-1))
-            loss.backward()
-            if clip > 0:
-                nn.utils.clip_grad_norm_(model.parameters(), clip)
-            optimizer.step()
-            step += 1
+    begin, loss = time.perf_counter(), None
+    for step, (x, y) in enumerate(itertools.islice(source, options.steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, options.steps, config["optimizer"]["learning_rate"], config["schedule"])
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config["train"]["precision"] == "bfloat16"):
+            logits = model(x)
+            loss = functional.cross_entropy(logits.view(-1, vocabulary), y.reshape(-1))
+        loss.backward()
+        if clip > 0:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
     seconds = time.perf_counter() - begin
     print(json.dumps({"train_loss": float(loss.detach()), "train_seconds": seconds,
                       "samples_per_second": options.steps * batch / seconds,
@@ -123,6 +148,7 @@ def main():
     parser.add_argument("--validation-fraction", type=float, default=0.1)
     parser.add_argument("--steps", type=int, required=True, help="as our summary.json counts them")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", help="our starting values, as `trireme-checkpoint export` writes them to an .npz")
     parser.add_argument("--threads", type=int, default=2, help="of the process")
     options = parser.parse_args()
     train(options)

@@ -196,6 +196,37 @@ class Lstm(nn.Module):
         return self.head(self.dropout(self.recurrence(self.tokens(tokens))[0]))
 
 
+def take_values(model, config, values):
+    """Copies a language model's parameters from an export of ours (name: array) into the peer; our matrices are transposed."""
+    def copy(parameter, name, transposed=False):
+        value = torch.from_numpy(values[name])
+        parameter.copy_(value.T if transposed else value)
+
+    def copy_layer(layer, name, transposed=True):
+        copy(layer.weight, name + ".weight", transposed)
+        copy(layer.bias, name + ".bias")
+
+    with torch.no_grad():
+        if config["model"]["kind"] == "lstm":
+            copy(model.tokens.weight, "embedding1.weight")
+            for layer in range(model.recurrence.num_layers):
+                for theirs, name in (("weight_ih", "weight"), ("weight_hh", "recurrent_weight"), ("bias_ih", "bias")):
+                    copy(getattr(model.recurrence, f"{theirs}_l{layer}"), f"lstm{layer + 1}.{name}", theirs != "bias_ih")
+            copy_layer(model.head, "linear1")
+            return
+        copy(model.tokens.weight, "embedding.weight")
+        copy(model.positions.weight, "embedding.positions")
+        for number, block in enumerate(model.blocks, 1):
+            for layer, name in ((block.qkv, "attention.qkv"), (block.project, "attention.projection"),
+                                (block.up, "expansion"), (block.down, "contraction")):
+                copy_layer(layer, f"block{number}.{name}")
+            copy_layer(block.norm1, f"block{number}.norm1", transposed=False)
+            copy_layer(block.norm2, f"block{number}.norm2", transposed=False)
+        copy_layer(model.norm, "final_norm", transposed=False)
+        if not config["model"]["tied"]:
+            copy(model.head.weight, "head.weight", transposed=True)
+
+
 def build(config, vocabulary=0):
     """The net of a resolved config; `vocabulary` is the text's number of characters."""
     model = config["model"]
