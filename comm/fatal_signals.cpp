@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,7 +106,17 @@ class Line {
   size_t used_ = 0;
 };
 
-void print_last_words(int signal, const siginfo_t& info) {
+// A call of a null pointer has no frame to unwind from: who made it stands on top of the stack.
+void print_caller_of_nothing(const void* context) {
+#if defined(__x86_64__)
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext.gregs;
+  if (registers[REG_RIP] != 0) return;
+  void* caller = *reinterpret_cast<void**>(registers[REG_RSP]);
+  ::backtrace_symbols_fd(&caller, 1, STDERR_FILENO);
+#endif
+}
+
+void print_last_words(int signal, const siginfo_t& info, const void* context) {
   Line line;
   line.add(handled.who.data());
   line.add("signal ");
@@ -126,12 +137,13 @@ void print_last_words(int signal, const siginfo_t& info) {
   }
   line.add("; the stack, innermost first:");
   line.print();
+  print_caller_of_nothing(context);
   std::array<void*, deepest_stack> frames;
   int depth = ::backtrace(frames.data(), deepest_stack);
   ::backtrace_symbols_fd(frames.data(), depth, STDERR_FILENO);
 }
 
-void handle(int signal, siginfo_t* info, void*) {
+void handle(int signal, siginfo_t* info, void* context) {
   int first = 0;
   if (!handled.dying_of.compare_exchange_strong(first, signal)) {
     if (handled.dying == ::gettid()) die_of(first);  // of another fault in its last words
@@ -140,7 +152,7 @@ void handle(int signal, siginfo_t* info, void*) {
   handled.dying = ::gettid();
   limit_last_words();
   leave_note(signal);
-  if (!sanitized) print_last_words(signal, *info);
+  if (!sanitized) print_last_words(signal, *info, context);
   die_of(signal);
 }
 

@@ -122,6 +122,12 @@ TEST(Faults, ACrashInsideMallocEndsTheProcess) {
   EXPECT_THAT(result.output, HasSubstr("rank 1 on " + host_name() + ": signal 11"));
 }
 
+TEST(Faults, ACallOfANullPointerNamesItsCaller) {
+  Result result = run(std::string(FAULTY_JOB) + " call-of-nothing");
+  EXPECT_EQ(result.code, 139) << result.output;
+  EXPECT_THAT(result.output, testing::ContainsRegex("at address 0x0; .*\n[^ ]*comm_faulty_job\\("));
+}
+
 TEST(Faults, ASignalStopsAllRanksTogether) {
   // mpirun passes SIGUSR1 on to the ranks; only after they listen.
   std::string script = fmt::format(

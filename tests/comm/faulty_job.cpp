@@ -97,6 +97,10 @@ int body(int argc, char** argv) {
     if (fault == "leave") return 0;  // in good order, while the others wait
     if (fault == "crash") ::abort();
     if (fault == "crash-in-malloc") crash_in_malloc();
+    if (fault == "call-of-nothing") {
+      void (*volatile nothing)(Communicator&) = nullptr;
+      nothing(all);
+    }
     if (fault == "thread") {
       // A thread of ours waits in a collective that the others never come to, and unwinding joins it: the
       // case of a strategy with a communication thread. The others fail a moment later and end the job.

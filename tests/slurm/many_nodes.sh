@@ -15,7 +15,6 @@ mkdir -p "$WORK_DIR"
 cd "$WORK_DIR"
 "$BIN_DIR/trireme-prepare" "$SOURCE_DIR/configs/prepare_fashion_mnist.toml" >/dev/null
 export TRIREME_BIN=$BIN_DIR
-export TRIREME_RESTART=0 # losses end the job here; lost_node.sh looks at what follows
 export OMPI_MCA_mpi_yield_when_idle=1 # more ranks than cores
 start_cluster 4 --cpus 2 >/dev/null
 
@@ -84,6 +83,7 @@ submit_on "--nodes=2 --ntasks-per-node=1" whole "${longer[@]}"
 expect_end COMPLETED 0:0
 hash=$(summary whole parameters_sha256)
 
+export TRIREME_RESTART=0 # losses end the job here; lost_node.sh looks at what follows
 echo "== a rank killed together with its slurmstepd"
 submit_on "--nodes=2 --ntasks-per-node=1" killed "${longer[@]}"
 wait_for_checkpoint killed
