@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "ops/batch_norm.h"
 #include "ops/moments.h"
 #include "ops/ops.h"
 #include "ops/rules.h"
@@ -31,15 +32,7 @@ T normalised(T x, T gamma, T beta, T mean, T inv_std) {
 
 std::vector<TensorType> batch_norm_shape(InputTypes inputs, const Attributes& attributes) {
   const TensorType& x = normalised_input(inputs, 0, "x[N, ..., C]");
-  expect_channels(inputs, 1, "gamma[C]", x);
-  expect_channels(inputs, 2, "beta[C]", x);
-  bool running = inputs[3] || inputs[4];
-  if (running) {  // both or none
-    expect_channels(inputs, 3, "running_mean[C]", x);
-    expect_channels(inputs, 4, "running_var[C]", x);
-  }
-  real_within(attributes, "epsilon", 0.0, 1.0);
-  real_within(attributes, "momentum", 0.0, 1.0 + 1e-12);
+  bool running = check_batch_norm(inputs, attributes, x);
   flag(attributes, "relu");
   TensorType channel = {wide(x.dtype), {x.shape.back()}};
   if (!running) return {x, channel, channel};
@@ -176,6 +169,19 @@ void inference_reference(const KernelCall& call) {
 AttributeRule epsilon_attribute() { return {"epsilon", 1e-5, "added to the variance"}; }
 
 }  // namespace
+
+bool check_batch_norm(InputTypes inputs, const Attributes& attributes, const TensorType& x) {
+  expect_channels(inputs, 1, "gamma[C]", x);
+  expect_channels(inputs, 2, "beta[C]", x);
+  bool running = inputs[3] || inputs[4];
+  if (running) {  // both or none
+    expect_channels(inputs, 3, "running_mean[C]", x);
+    expect_channels(inputs, 4, "running_var[C]", x);
+  }
+  real_within(attributes, "epsilon", 0.0, 1.0);
+  real_within(attributes, "momentum", 0.0, 1.0 + 1e-12);
+  return running;
+}
 
 Op batch_norm_op() {
   Op op;

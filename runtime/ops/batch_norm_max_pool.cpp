@@ -3,6 +3,7 @@
 // are those of batch_norm.cpp and max_pool.cpp.
 #include <cmath>
 
+#include "ops/batch_norm.h"
 #include "ops/moments.h"
 #include "ops/ops.h"
 #include "ops/pooling.h"
@@ -14,16 +15,8 @@ namespace {
 
 std::vector<TensorType> forward_shape(InputTypes inputs, const Attributes& attributes) {
   const TensorType& x = activation_input(inputs, 0, "x[N, H, W, C]", 4);
+  bool running = check_batch_norm(inputs, attributes, x);
   TensorType channel = {wide(x.dtype), {x.shape.back()}};
-  expect_input(inputs, 1, "gamma[C]", channel);
-  expect_input(inputs, 2, "beta[C]", channel);
-  bool running = inputs[3] || inputs[4];
-  if (running) {  // both or none
-    expect_input(inputs, 3, "running_mean[C]", channel);
-    expect_input(inputs, 4, "running_var[C]", channel);
-  }
-  real_within(attributes, "epsilon", 0.0, 1.0);
-  real_within(attributes, "momentum", 0.0, 1.0 + 1e-12);
   Shape y = pooled(x.shape, max_pooling_of(attributes));
   std::vector<TensorType> outputs = {{x.dtype, y}, {DType::uint8, y}, channel, channel};
   if (running) outputs.insert(outputs.end(), {channel, channel});
